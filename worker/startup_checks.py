@@ -254,7 +254,7 @@ def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
     """Return why an archive without an owner may not be begun, None if it may."""
     if vouching.holds_files(bare):
         return Foreign(
-            f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing was "
+            f"{where} holds files, but no {IDENTITY_PATH} that names their ledger; nothing was "
             f"started; {_ARCHIVE_WAY_OUT}"
         )
     if ledger().archive_record.anything():

@@ -314,8 +314,8 @@ def _report_future_times(found: Sequence[FutureTime]) -> None:
     if found:
         first = found[0]
         _log.warning(
-            "%d times lay too far in the future (%s %s by %.0f s, ...): a clock was ahead; the "
-            "jobs that waited for them are due now",
+            "%d timestamps were too far in the future (%s %s by %.0f s, ...): a clock was ahead; "
+            "the jobs that waited for them are due now",
             len(found),
             first.what,
             first.name,

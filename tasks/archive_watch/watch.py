@@ -92,7 +92,7 @@ class Watch:
             return False
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
-            _log.warning("could not check whether the archive is there: %s", error)
+            _log.warning("could not check whether the archive is available: %s", error)
             return False
         archive_alerts.close_mended(store())
         if self._is_due(number):

@@ -72,7 +72,7 @@ def _in_range(value: Moment) -> Moment:
     # In every time zone the value stays within what Python can represent, and a provider's clock
     # began in 1970.
     if not 1970 <= value.year < 9999:
-        raise ValueError("must lie between 1970 and 9998")
+        raise ValueError("must be between 1970 and 9998")
     return value
 
 

@@ -68,7 +68,10 @@ def _retire(source: Path) -> None:
     try:
         Identity(left).quarantine(by=operator(), note="moved to another database")
     except (LedgerError, OSError) as error:
-        click.echo(f"{source} could not be quarantined ({error}): let no worker use it", err=True)
+        click.echo(
+            f"{source} could not be quarantined ({error}): make sure that no worker uses it",
+            err=True,
+        )
     else:
         click.echo(
             f"{source} is in quarantine and places no calls; keep it until the new ledger has "

@@ -70,7 +70,7 @@ def _unanswered(host: tuple[str, int], failure: RedisError, name: str, *, is_onl
     place = _place(*host)
     if isinstance(failure, ResponseError) and "No such" in str(failure):
         meaning = f"the sentinel {place} knows no master called {name}"
-        advice = f"correct master_name in {_ADDRESS}, or let it monitor {name}"
+        advice = f"correct master_name in {_ADDRESS}, or have it monitor {name}"
     else:
         diagnosis = diagnose(failure)
         meaning = f"the sentinel {place}: {diagnosis.meaning}"

@@ -144,7 +144,7 @@ def _owner(store: Store, identity: str | None) -> Iterator[Finding]:
         return
     except ArchiveError:
         if next(store.paths(), None) is not None:
-            meaning = f"it holds files, but no {IDENTITY_PATH} that says whose they are"
+            meaning = f"it holds files, but no {IDENTITY_PATH} that names their ledger"
             yield error(_ARCHIVE, f"{meaning}; no worker starts", _OTHER_ARCHIVE)
         return
     if identity == UNKNOWN:

@@ -54,13 +54,13 @@ def _future_times() -> Finding:
     """Find times in the ledger that only a clock that was ahead can have written."""
     found = ledger().future_times.found()
     if not found:
-        return ok("clock", "no time in the ledger lies too far in the future")
+        return ok("clock", "no timestamp in the ledger is too far in the future")
     named = "; ".join(f"{one.what} {one.name} by {one.seconds:.0f} s" for one in found[:_MAX_NAMED])
     more = f", and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
     return warning(
         "clock",
-        f"{len(found)} times in the ledger lie too far in the future ({named}{more}): the clock "
-        "was ahead when they were written",
+        f"{len(found)} timestamps in the ledger are too far in the future ({named}{more}): the "
+        "clock was ahead when they were written",
         "check that this machine's clock is right now (NTP); a running worker sets them to now "
         "within a minute",
     )
@@ -142,7 +142,7 @@ def _notifications() -> Finding:
         f"{given_up['reason']}; the jobs are not affected"
     )
     advice = (
-        "repair the queue or webhook, then let the caller send the request id with notify again, "
+        "repair the queue or webhook, then have the caller send the request id with notify again, "
         f"or close: earwitness alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
     )
     return warning("notifications", meaning, advice)

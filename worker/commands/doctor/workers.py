@@ -85,7 +85,7 @@ def _consumers(
             yield error(
                 _SUBJECT,
                 f"no worker consumes {queue}: {meaning}; drained: {', '.join(drained)}",
-                f"let one take work again: earwitness undrain --node {min(drained)}",
+                f"return one to work: earwitness undrain --node {min(drained)}",
             )
         elif queue in lately:
             yield error(
