@@ -114,7 +114,7 @@ def test_each_kind_of_worker(house: Deployment) -> None:
     assert len(list(marks(house.spool))) == 2
 
     assert short.stop() == 0
-    assert "no worker is running here" in health(house, "worker")[1]
+    assert "no worker process is running here" in health(house, "worker")[1]
     assert [mark.node.partition("@")[0] for mark in marks(house.spool)] == ["long"]
     becomes(house, "downloads", 0, "consumes")
     assert long.alive
@@ -134,10 +134,8 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
         replace(mark, phase="starting"): (0, "is starting"),
         replace(mark, phase="stopping"): (0, "is stopping"),
         replace(mark, at=now - 60): (1, "no longer shows any sign of life"),
-        replace(mark, at=now + 60): (
-            1,
-            "no longer shows any sign of life",
-        ),  # the machine was started anew since
+        # A mark from before the machine was restarted.
+        replace(mark, at=now + 60): (1, "no longer shows any sign of life"),
     }
     for one, (status, words) in said.items():
         if status:
@@ -149,7 +147,7 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
     assert "waits for Redis" in waits
 
     write(replace(mark, node="a@elsewhere"), house.spool)
-    assert "no worker is running here" in health(house, "worker")[1]
+    assert "no worker process is running here" in health(house, "worker")[1]
 
 
 def test_beat(house: Deployment) -> None:
@@ -161,7 +159,7 @@ def test_beat(house: Deployment) -> None:
     beat.signal_group(signal.SIGCONT)
     becomes(house, "beat", 0, "ticks")
     assert beat.stop() == 0
-    assert "no beat runs here" in health(house, "beat")[1]
+    assert "no beat process is running here" in health(house, "beat")[1]
 
 
 def test_hooks(deploy: Deploy, simulators: Simulators) -> None:
@@ -249,7 +247,7 @@ def test_workers_of_any_queues_and_names(house: Deployment) -> None:
         "w@hostA consumes earwitness.due",
     )
     assert health(house, "worker", "--ready", *long)[0] == 0
-    assert "no downloads runs here" in health(house, "downloads")[1]
+    assert "no downloads process is running here" in health(house, "downloads")[1]
     write(replace(alive, node=f"elsewhere@{here}", machine="another"), house.spool)
     assert "elsewhere" not in health(house, "worker", *long)[1]
     for unready, words in (
