@@ -67,7 +67,8 @@ def _judge_marks(service: str, within: float, node: str | None, asked: str) -> s
     found = [mark for mark in marks(settings().spool_dir) if _is_meant(mark, service, node)]
     if not found:
         raise click.ClickException(
-            f"no {service} process is running here: {settings().spool_dir} shows no sign of life of one; "
+            f"no {service} process is running here: {settings().spool_dir} shows no sign of life "
+            "of one; "
             "start it, with the same EARWITNESS_SPOOL_DIR"
         )
     now = time.monotonic()
