@@ -168,7 +168,10 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
         what="the part did not say what it waits for",
     )
     assert part.work["held"]["by"] == held.ACCOUNT
-    assert "belong to account third, which no worker knows" in examined(house)[1]["error", "configuration"]
+    assert (
+        "belong to account third, which no worker knows"
+        in examined(house)[1]["error", "configuration"]
+    )
     with pytest.raises(Expired, match="nothing was sent"):
         late.get(timeout=40)
     change.third.configure(ready_after_polls=0)

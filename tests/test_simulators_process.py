@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 import tomllib
@@ -90,6 +91,26 @@ def test_the_sandbox_prints_an_account_that_works() -> None:
         assert account.configuration() == section
         with Visitor(account) as visitor:
             assert len(visitor.listed(page_size=50)) == 20
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_the_sandbox_writes_files_of_its_own(tmp_path: Path) -> None:
+    """Its accounts, which hold passwords, are its user's alone; a port in use gets a sentence."""
+    folder = tmp_path / "a sandbox"
+    command = [sys.executable, "-m", "tests.simulators", "--sandbox", "--into", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        typed = next(line for line in process.stdout if "first type: " in line)
+        assert stat.S_IMODE((folder / "accounts.toml").stat().st_mode) == 0o600
+        shown = f'{typed.partition("first type: ")[2].strip()}; cat "$EARWITNESS_ACCOUNTS_FILE"'
+        shell = subprocess.run(["sh", "-c", shown], capture_output=True, text=True, check=True)
+        assert set(tomllib.loads(shell.stdout)["accounts"]) > {"sandbox", "sandbox_calls"}
+        command += ["--port", url.rpartition(":")[2]]
+        again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
+        assert "cannot listen at 127.0.0.1:" in again.stderr
         process.terminate()
         assert process.wait(10) == 0
 

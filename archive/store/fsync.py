@@ -6,6 +6,7 @@ import ctypes
 import errno
 import functools
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,24 @@ def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
         return None
     call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
     return call
+
+
+def replace_text(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file as a whole in place of an older one: a reader sees the old text or the new.
+
+    ``mode`` are the new file's rights, less the umask. Raises OSError; the older file then stays.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(file, "w", encoding="utf-8", newline="") as written:  # noqa: PTH123 - it is open
+            written.write(text)
+            written.flush()
+            os.fsync(file)
+        unfinished.replace(path)
+        flush_folder(path.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path, below: Path | None = None) -> None:

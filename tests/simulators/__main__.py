@@ -53,7 +53,15 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     place = (arguments.port, arguments.host, arguments.data, arguments.url)
-    with Simulators(*place) as simulators:
+    try:
+        server = Simulators(*place)
+    except OSError as error:
+        parser.exit(
+            1,
+            f"cannot listen at {arguments.host}:{arguments.port}: {error.strerror}; stop the other "
+            "program there, such as another sandbox, or say another --port\n",
+        )
+    with server as simulators:
         print(f"simulators at {simulators.url}", flush=True)
         if arguments.accounts:
             play(simulators, tomllib.loads(arguments.accounts.read_text()).get("accounts", {}))
@@ -70,9 +78,12 @@ def write_sandbox(folder: Path, accounts: str) -> str:
     to type.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "accounts.toml").write_text(accounts)
+    file = folder / "accounts.toml"
+    file.touch()
+    file.chmod(0o600)
+    file.write_text(accounts)
     settings = {
-        "ACCOUNTS_FILE": folder / "accounts.toml",
+        "ACCOUNTS_FILE": file,
         "LEDGER_URL": f"sqlite:///{folder / 'ledger.sqlite3'}",
         "ARCHIVE_URL": folder / "archive",
         "SPOOL_DIR": folder / "spool",
@@ -82,8 +93,8 @@ def write_sandbox(folder: Path, accounts: str) -> str:
     ]
     (folder / "env").write_text("".join(lines))
     return (
-        f"These accounts exist until this program ends; they are in {folder / 'accounts.toml'}. To "
-        f"use them in another terminal: . {folder / 'env'}"
+        f"These accounts work until this program ends; they are in {file}. In every other "
+        f"terminal, first type: . {shlex.quote(str(folder / 'env'))}"
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import secrets
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from archive.errors import ArchiveError, Missing
 from archive.search import search
 from archive.search.search import Extraction, SearchResult
 from archive.store.directory import Store
+from archive.store.fsync import replace_text
 from config.spreadsheets import spreadsheet_text
 
 from .display import plain, print_json, print_lines
@@ -168,17 +168,12 @@ class _Index:
 
     def write(self) -> Path:
         """Write the table at once as a whole; return its path."""
-        unfinished = self._path.with_name(f"{INDEX}.{secrets.token_hex(8)}.part")
-        try:
-            with unfinished.open("x", encoding="utf-8", newline="") as file:
-                lines = csv.writer(file)
-                lines.writerow((*_COLUMNS, *_FILES))
-                lines.writerows(row for _, row in sorted(self._rows.items()))
-                file.flush()
-                os.fsync(file.fileno())
-            return unfinished.replace(self._path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        text = io.StringIO(newline="")
+        lines = csv.writer(text)
+        lines.writerow((*_COLUMNS, *_FILES))
+        lines.writerows(row for _, row in sorted(self._rows.items()))
+        replace_text(self._path, text.getvalue(), 0o666)
+        return self._path
 
 
 def _cell(value: object) -> str:
