@@ -116,7 +116,7 @@ class India:
         """Ask for a day, and wait until it is held."""
         self.account.seed(day, ZONE, 1)
         asked = self.house.send(app, "export.run", account="india", day=day.isoformat())
-        eventually(lambda: self.house.ledger.held_jobs.held(), what="the day is not held")
+        eventually(self.house.ledger.held_jobs.held, what="the day is not held")
         eventually(lambda: self.house.ledger.accounts.pause("india"), what="no pause")
         return asked
 

@@ -28,8 +28,9 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def doctor(as_json: bool) -> int:
     """Examine settings, ledger, archive, spool, Redis, workers, providers and unfinished work.
 
-    Doctor writes one file in the archive and one in the spool and removes them again, and renews
-    the expired token of an account. It changes nothing else. The status is 1 if there is an error.
+    Doctor writes one file in the archive and one in the spool and removes them again, renews the
+    expired token of an account, and notes in Redis which message of a queue is the oldest while
+    every slot is in use. It changes nothing else. The status is 1 if there is an error.
     """
     found = []
     for finding in _findings():
