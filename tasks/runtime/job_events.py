@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 FIELD = "earwitness"
 #: The event that a person decided what became of a job whose tasks have failed.
 DECIDED = "task-decided"
+#: The key of a task's request under which the worker puts a weak reference to what sends events.
+SENDER = "earwitness_sender"
 #: The state of a task that waits for the job of another task.
 JOINED = "joined"
 #: How long a decision waits for Redis to take its event.
@@ -79,8 +81,19 @@ def of_arguments(given: Mapping[Any, Any]) -> dict[str, Any]:
     return shown(**{name: given.get(name) for name in names})
 
 
-def note(task: Task, job: Job) -> dict[str, Any]:
-    """Let the further events of a running task show its job; return what they show.
+def send(task: Task, kind: str, **fields: Any) -> None:
+    """Send an event of a running task, after those that its worker sent about it.
+
+    Celery's own `Task.send_event` uses another connection, and overtakes events that wait for the
+    flusher. Without a worker nothing is sent.
+    """
+    reference = task.request.get(SENDER)
+    if reference is not None and (sender := reference()) is not None:
+        sender(kind, **fields)
+
+
+def note(task: Task, job: Job) -> None:
+    """Let the further events of a running task show its job.
 
     Only the events of the task that opened the job follow its state: another one hears of the job's
     end alone.
@@ -95,7 +108,6 @@ def note(task: Task, job: Job) -> dict[str, Any]:
         about["next_attempt_at"] = job.next_attempt_at
     if isinstance(noted := task.request.get(FIELD), dict):
         noted.update(about)
-    return about
 
 
 def announce_decision(job: Job) -> None:
@@ -108,12 +120,12 @@ def announce_decision(job: Job) -> None:
     error = errors.Rejected(job.reason) if job.error else errors.Uncertain(job.reason)
     events = current_app.events
 
-    def send() -> None:
+    def publish() -> None:
         with events.default_dispatcher() as dispatcher:
             dispatcher.send(DECIDED, uuid=job.task_id, exception=mask(repr(error)), **told)
 
     try:
-        Background(send, "decision-event").result(_PATIENCE_SECONDS)
+        Background(publish, "decision-event").result(_PATIENCE_SECONDS)
     except (*BROKER_AWAY, StillRunning) as failure:
         why = str(failure) or "Redis does not answer"
         _log.info("Flower does not show the decision on job %s: %s", job.job_id, why)
