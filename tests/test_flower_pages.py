@@ -209,6 +209,23 @@ def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
     assert "notice-of-termination-4711" in told.stdout
 
 
+def test_a_decision_is_shown(scene: Scene) -> None:
+    """Once a person has decided, the row says what and who, in place of what waits."""
+    decided = ("--placed", "--by", "ana", "--note", "the panel shows it")
+    told = scene.house.run("resolve", "notice-of-termination-4711", *decided)
+    assert told.returncode == 0, told.stderr
+    task = scene.tasks["call"]
+    said = "DONE: decided by ana: the call was placed; the panel shows it"
+
+    def is_shown() -> bool:
+        return any(row["uuid"] == task and row["words"] == said for row in rows())
+
+    def rows() -> list[dict[str, Any]]:
+        return list(scene.shown.rows().values())
+
+    eventually(is_shown, what=f"Flower does not say {said!r}: {rows()}")
+
+
 def test_flower_keeps_what_it_knows(scene: Scene) -> None:
     """After a restart every row reads as before."""
     before = {one["uuid"]: one for one in scene.shown.rows().values()}

@@ -9,6 +9,7 @@ from tasks.jobs import tasks as jobs
 from .deployment import opened
 from .job_argument import one_job, print_outcome, resolve_job
 from .options import Words, as_json
+from .publisher import announcing
 
 
 @click.command()
@@ -32,5 +33,7 @@ def resolve(name: str, placed: bool, not_placed: bool, by: str, note: str, as_js
     """
     if placed == not_placed:
         raise click.UsageError("Give either --placed or --not-placed.")
-    job = jobs.resolve(resolve_job(opened(), name), placed=placed, by=by, note=note)
+    waiting = resolve_job(opened(), name)
+    with announcing():
+        job = jobs.resolve(waiting, placed=placed, by=by, note=note)
     print_outcome(job, f"job {job.job_id} is {job.state}: {job.reason}", as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from celery.worker import state
@@ -57,6 +58,11 @@ class DependencyGauges(Collector):
         """Begin to read everything at once, so that a scrape waits for the slowest alone."""
         for part in (self._redis, self._archive, self._disks):
             part.refresh()
+
+    def ticked_at(self) -> datetime | None:
+        """Return when a tick of beat was last carried out; None if Redis does not say."""
+        found = self._redis.value()
+        return None if found is None else found.ticked_at
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family; without the figures of what does not answer in time."""

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from config.accounts import Account
+from config.nightly import Nightly
 from config.queues import DOWNLOADS, DUE
 from ledger.alerts import EVERY_ACCOUNT, KINDS
 from ledger.core import states
@@ -29,10 +30,14 @@ class LedgerGauges(Collector):
     """Gauges of the ledger, equal on every worker: use one worker's, or the maximum."""
 
     def __init__(
-        self, stats_cache: StatsCache, accounts: Callable[[], Mapping[str, Account]]
+        self,
+        stats_cache: StatsCache,
+        accounts: Callable[[], Mapping[str, Account]],
+        ticked_at: Callable[[], datetime | None],
     ) -> None:
         self._stats_cache = stats_cache
         self._accounts = accounts
+        self._ticked_at = ticked_at
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family, or only ``ledger_up`` if the ledger is away."""
@@ -181,10 +186,23 @@ class LedgerGauges(Collector):
             ("account",),
             {
                 # A day that was asked for by hand brings the days before it, which no tick planned.
-                (alias,): _unplanned(due, newest.get(alias)) + waiting.get(alias, 0)
-                for alias, due in self._with_nights().items()
+                (alias,): nights + waiting.get(alias, 0)
+                for alias, nights in self._unplanned(newest).items()
             },
         )
+
+    def _unplanned(self, newest: Mapping[str, date]) -> dict[str, int]:
+        """Return the number of nights that no tick has planned. ``newest`` are the last days of the
+        ledger.
+        """
+        ticked_at, now = self._ticked_at(), datetime.now(UTC) - _PLANNING_TIME
+        return {
+            alias: _unplanned(
+                windows.newest_due(nightly, now),
+                windows.newest_planned(nightly, newest.get(alias), ticked_at),
+            )
+            for alias, nightly in self._with_nights().items()
+        }
 
     def _accounts_state(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         rests: Values = {(row.account,): row.rests for row in stats.accounts}
@@ -220,11 +238,10 @@ class LedgerGauges(Collector):
         """Return 0 for every account, so that a first count shows as an increase."""
         return {(alias,): 0.0 for alias in self._accounts()}
 
-    def _with_nights(self) -> dict[str, date]:
-        """Return the last day that must be planned by now, for accounts with nightly exports."""
-        now = datetime.now(UTC) - _PLANNING_TIME
+    def _with_nights(self) -> dict[str, Nightly]:
+        """Return the plans of the accounts with nightly exports."""
         return {
-            alias: windows.newest_due(account.nights, now)
+            alias: account.nights
             for alias, account in self._accounts().items()
             if account.nights is not None
         }

@@ -103,7 +103,7 @@ def application() -> Application:
     PlatformCollector(registry=registry)
     read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
     statistics, dependencies = StatsCache(read_stats), DependencyGauges()
-    registry.register(LedgerGauges(statistics, lambda: settings().accounts))
+    registry.register(LedgerGauges(statistics, lambda: settings().accounts, dependencies.ticked_at))
     registry.register(ChainGauges(heads))
     registry.register(dependencies)
     registry.register(this_worker)

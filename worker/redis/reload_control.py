@@ -14,6 +14,7 @@ from celery.worker.control import control_command
 from config.reloading import Reloaded
 from config.settings import ConfigurationError
 from tasks.runtime import metrics
+from tasks.runtime.corrected_accounts import begin_to_try_again
 from worker.reloading import reload, reload_at_hangup
 
 from .possessions import announce
@@ -23,9 +24,12 @@ RELOAD_COMMAND = "earwitness_reload"
 
 
 def reload_worker() -> Reloaded:
-    """Reload, and say in Redis which accounts this worker knows now. Raises ConfigurationError."""
+    """Reload, say in Redis which accounts this worker knows now, and let jobs be tried that waited
+    for a changed account. Raises ConfigurationError.
+    """
     done = reload(lambda fresh: metrics.begin(fresh.accounts))
     announce(current_app.backend.client, current_app.amqp.queues.consume_from.keys(), done.removed)
+    begin_to_try_again((*done.added, *done.changed))
     return done
 
 

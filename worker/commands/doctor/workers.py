@@ -23,7 +23,7 @@ from worker.redis.connecting import connected
 from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
 
-from . import configuration
+from . import configuration, slots
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "workers"
@@ -47,6 +47,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             yield from _consumers(answers, drained, reconnecting, lately)
             yield from _drained(drained, states)
             yield from _late(states)
+            yield from slots.examined(answers, states, has_ledger=identity not in (None, UNKNOWN))
             yield from _duplicate_names([name for reply in replies for name in reply])
             if replies:
                 yield from _misconsumers(answers, _times(app, len(replies)).keys())
