@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from celery import Task
 
-from config.masking import mask
+from config.masking import mask_field
 from ledger.core.job import Job
 
 from .redaction import is_day, known_account
@@ -42,7 +42,9 @@ class ShownArguments(str):
 def is_harmless_id(value: object) -> bool:
     """Return whether the value has the form of a request id and does not look like a number."""
     return (
-        isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None and mask(value) == value
+        isinstance(value, str)
+        and _REQUEST_ID.fullmatch(value) is not None
+        and mask_field(value) == value
     )
 
 
