@@ -7,7 +7,7 @@ import errno
 import functools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archive.errors import NoSpace
@@ -52,7 +52,8 @@ def leave_cache(file: int, size: int) -> None:
     do it.
     """
     if size >= _LARGE and hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):  # it is only advice
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @functools.cache
