@@ -22,7 +22,7 @@ from archive.errors import ArchiveFull, Dangerous, Missing
 from config.storage import OBJECT_ADDRESSES, OBJECT_STORES
 
 from .directory_walk import walk
-from .fsync import flush_folder, full_disk, make_folder
+from .fsync import flush_folder, full_disk, leave_cache, make_folder
 from .protocol import (
     FULL,
     INCOMING,
@@ -331,6 +331,7 @@ def _seal(
         # Its age counts from here on, even if the download of its bytes ended long ago.
         os.utime(file.fileno())
         os.fsync(file.fileno())
+        leave_cache(file.fileno(), stored.bytes)
     return stored
 
 

@@ -8,13 +8,15 @@ import functools
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archive.errors import NoSpace
 
 #: Linux: begin to write the range's changed pages, and do not wait for them.
 _SYNC_FILE_RANGE_WRITE = 2
+#: A file of so many bytes is not kept in the system's memory.
+_LARGE = 64 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 #: Folders of archives whose names this process has made durable.
 _durable: set[Path] = set()
@@ -41,6 +43,18 @@ def begin_flush(file: int, start: int, end: int) -> None:
     sync_file_range = _sync_file_range()
     if sync_file_range is not None:
         sync_file_range(file, start, end - start, _SYNC_FILE_RANGE_WRITE)
+
+
+def leave_cache(file: int, size: int) -> None:
+    """Let the system use the memory that holds the bytes of an open, flushed file for other things.
+
+    A worker reads an archived ZIP seldom. Its bytes would crowd out the ledger's, and count as the
+    worker's own memory in a container. Small files stay, as does everything where the system cannot
+    do it.
+    """
+    if size >= _LARGE and hasattr(os, "posix_fadvise"):
+        with suppress(OSError):  # it is only advice
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @functools.cache

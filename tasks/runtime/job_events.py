@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from celery import Task, current_app
 
-from config.masking import mask
+from config.masking import mask_field
 from ledger.core.job import Job
 from tasks import errors
 
@@ -54,7 +54,9 @@ class ShownArguments(str):
 def is_harmless_id(value: object) -> bool:
     """Return whether the value has the form of a request id and does not look like a number."""
     return (
-        isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None and mask(value) == value
+        isinstance(value, str)
+        and _REQUEST_ID.fullmatch(value) is not None
+        and mask_field(value) == value
     )
 
 
