@@ -160,14 +160,14 @@ def test_a_stopped_worker_that_wakes_damages_nothing(
     part = night.part()
     assert part is not None
     held = part.stat().st_size
-    eventually(lambda: _taken_over(night), within=30, what="nobody took over")
+    eventually(lambda: _taken_over(night), what="nobody took over")
     while time.monotonic() < stopped_at + pause:
         time.sleep(0.1)
     holder.signal_group(signal.SIGCONT)
     night.hurry()
     job = night.archived(within=60)
     # The woken one has noticed that the job is another's, and has ended what it was at.
-    eventually(lambda: "was lost" in holder.log(), within=30, what="the first did not notice")
+    eventually(lambda: "was lost" in holder.log(), what="the first did not notice")
     assert night.run() == job
     assert night.archived(within=1) == job
     assert [resumed_from(one) for one in night.transfers()[1:]] == [held]
@@ -263,7 +263,7 @@ def test_catch_up_of_days_is_not_disturbed_by_a_killed_worker(
             parts = house.ledger.jobs.jobs(kind="export.retrieve")
             return len(parts) == 3 and bool(list(house.spool.glob("zip-*.part")))
 
-        eventually(in_the_middle, within=30, what="no day was in the middle of its transfer")
+        eventually(in_the_middle, what="no day was in the middle of its transfer")
         first.kill()
     account.configure(bytes_per_second=None)
     house.worker("second")
