@@ -38,6 +38,7 @@ from providers.interface import (
     StopsRecordings,
 )
 
+from . import forked
 from .certified_calls import ASKED
 from .deployment import ROOT, Deployment, Process, eventually
 from .metrics_night import Shown
@@ -59,13 +60,14 @@ class House(Deployment):
     def celery(self, *arguments: str, name: str) -> Process:
         if self.module is None:
             return super().celery(*arguments, name=name)
-        program = f"import {self.module}; from celery.__main__ import main; main()"
-        command = [sys.executable, "-c", program, "-A", "worker", *arguments]
-        return self._started(command, name)
+        return self._started(self._command("celery", "-A", "worker", *arguments), name)
 
     def hooks(self) -> Process:
         """Start the receiver of notifications."""
         return self._started([sys.executable, "-m", "worker", "hooks"], "hooks")
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "tests.with_module", str(self.module), *words]
 
     def _started(self, command: list[str], name: str) -> Process:
         process = Process(command, self.environment, self.folder / f"{name}.log")
@@ -75,16 +77,8 @@ class House(Deployment):
     def run(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
         if self.module is None:
             return super().run(*arguments, within=within)
-        program = f"import {self.module}; from worker.commands.cli import run; exit(run())"
-        return subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
+        _, _, module, *words = self._command("worker", *arguments)
+        return forked.run(module, words, self.environment, ROOT, within=within)
 
 
 @dataclass

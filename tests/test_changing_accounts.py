@@ -88,7 +88,7 @@ def test_an_account_is_added_worker_by_worker(deploy: Deploy, simulators: Simula
     old = house.worker("old")
     with house.producer() as app:
         with pytest.raises(InvalidArgument, match="no account is called 'other'"):
-            change.call(app, "nobody-knows").get(timeout=30)
+            change.call(app, "nobody-knows").get(timeout=60)
         change.says(change.added)
         new = house.worker("new")
         _nothing_fails(change, app)
@@ -98,7 +98,7 @@ def test_an_account_is_added_worker_by_worker(deploy: Deploy, simulators: Simula
         assert "nothing changed" in house.run("reload").stdout
         assert "have this host's accounts" in examined(house)[1]["ok", "configuration"]
         new.stop()
-        assert change.call(app, "after").get(timeout=30)["state"] == "done"
+        assert change.call(app, "after").get(timeout=60)["state"] == "done"
     assert old.alive
 
 
@@ -158,7 +158,7 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
     change.says(change.first)
     hang_up(old, "removed other, third")
     with pytest.raises(InvalidArgument, match="no account is called 'other'"):
-        change.call(app, "removed").get(timeout=30)
+        change.call(app, "removed").get(timeout=60)
     (part,) = eventually(
         lambda: [
             job
@@ -173,7 +173,7 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
         in examined(house)[1]["error", "configuration"]
     )
     with pytest.raises(Expired, match="nothing was sent"):
-        late.get(timeout=40)
+        late.get(timeout=60)
     change.third.configure(ready_after_polls=0)
     change.says(change.added)
     assert "added other, third" in house.run("reload").stdout

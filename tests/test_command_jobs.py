@@ -156,9 +156,7 @@ def test_retry_opens_the_work_again_without_redis(house: Deployment) -> None:
     old = failed(house.ledger, "r1")
     fresh = opened(house.ledger, "r2")
     house.valkey.stop()
-    done = house.run(
-        "retry", "r1", "--by", "ana", "--note", "the line is back", "--json", within=20
-    )
+    done = house.run("retry", "r1", "--by", "ana", "--note", "the line is back", "--json")
     assert done.returncode == 0
     again = json.loads(done.stdout)
     assert (again["state"], again["request_id"]) == ("pending", "r1#2")
@@ -350,7 +348,7 @@ def test_export_needs_no_redis(house: Deployment) -> None:
     assert refused.returncode == 2
     assert house.ledger.jobs.counts() == {}
     span = ["--from", str(TODAY - 2 * DAY), "--to", str(TODAY - DAY)]
-    done = house.run("export", "--account", "india", *span, within=20)
+    done = house.run("export", "--account", "india", *span)
     assert done.returncode == 0
     assert house.ledger.jobs.counts() == {"pending": 2}
     assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,7 +18,16 @@ import pytest
 
 from .deployment import ROOT, zip_is_whole
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """One demo at a time: the newest is the one that ``var/demo/latest`` names."""
+    (ROOT / "var").mkdir(exist_ok=True)
+    with (ROOT / "var" / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +38,7 @@ def demo(**environment: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "ONCE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
 
@@ -122,4 +133,6 @@ def test_a_demo_that_is_killed_in_the_middle_leaves_nothing_running() -> None:
         _, alive = psutil.wait_procs(started, timeout=60)
         for process in alive:
             process.kill()
+        # Its own end comes after theirs, with a last line to print.
+        killed.stdout.read()
     assert (alive, killed.returncode) == ([], 130)

@@ -82,9 +82,7 @@ def test_what_a_last_look_found_is_deleted_as_well(
         ago(house, 5)
         plan(day + A_DAY)
         plan(day + A_DAY)
-        eventually(
-            lambda: deletions() == ["done"] * 2, within=8, what="the late one is still there"
-        )
+        eventually(lambda: deletions() == ["done"] * 2, what="the late one is still there")
     deleted = simulators.log.effects("recording_deleted")
     assert str(late["id"]) in {str(effect["recording_id"]) for effect in deleted}
 

@@ -21,7 +21,7 @@ from .deployment import Deployment, account_toml
 from .ozeki_house import ozeki_house
 from .servers import free_port
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 pytestmark = pytest.mark.long
 
@@ -63,7 +63,7 @@ def becomes(house: Deployment, service: str, status: int, words: str, *more: str
 def answers_ping(house: Deployment, node: str) -> bool:
     """Whether the node's remote control answers."""
     with house.producer() as app:
-        return any(node in one for one in app.control.ping(timeout=5) or ())
+        return any(node in one for one in app.control.ping(timeout=LOADED_SECONDS, limit=1) or ())
 
 
 def test_a_worker(house: Deployment) -> None:
@@ -79,11 +79,11 @@ def test_a_worker(house: Deployment) -> None:
     assert health(house, "beat")[0] == 1
 
     with house.producer() as app:
-        app.control.cancel_consumer("earwitness", reply=True, timeout=2)
+        app.control.cancel_consumer("earwitness", reply=True, limit=1, timeout=LOADED_SECONDS)
         becomes(house, "worker", 1, "does not consume earwitness;")
         assert answers_ping(house, node)
         becomes(house, "downloads", 0, "consumes")
-        app.control.add_consumer("earwitness", reply=True, timeout=2)
+        app.control.add_consumer("earwitness", reply=True, limit=1, timeout=LOADED_SECONDS)
         becomes(house, "worker", 0, "consumes")
 
     house.valkey.freeze()
@@ -200,7 +200,7 @@ def test_flower(house: Deployment, tmp_path: Path) -> None:
     becomes(house, "flower", 0, "answers")
 
     house.surroundings["FLOWER_BASIC_AUTH_FILE"] = str(tmp_path / "missing")
-    assert house.celery("flower", name="second").popen.wait(timeout=30) == 1
+    assert house.celery("flower", name="second").popen.wait(timeout=60) == 1
     assert "FLOWER_BASIC_AUTH_FILE" in (house.folder / "second.log").read_text()
 
 

@@ -143,7 +143,7 @@ def test_a_report_says_what_is_complete_missing_and_undecided(
 
     assert "india" not in Page(written(house, tmp_path, *span, "--account", "legal")[0]).titles
     with house.producer() as app, allow_join_result():
-        result = house.send(app, "report.write").get(timeout=30)
+        result = house.send(app, "report.write").get(timeout=60)
     path = Path(result["path"])
     assert path.parent == tmp_path / "reports"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -116,7 +116,7 @@ class Copied:
         self.ask(app, "first")
         asked = [self.calls.ask(app, f"beside-{n}") for n in range(8)]
         self._backup.back_up()
-        self.told = [one.get(timeout=30) for one in asked]
+        self.told = [one.get(timeout=60) for one in asked]
         self.ask(app, "later")
         self.exported = self.export(app)
         self.owes_nothing()
@@ -125,7 +125,7 @@ class Copied:
 
     def ask(self, app: Celery, request_id: str) -> Any:
         """Place a call; what its caller is told."""
-        return self.calls.ask(app, request_id).get(timeout=30)
+        return self.calls.ask(app, request_id).get(timeout=60)
 
     def export(self, app: Celery) -> Any:
         """Export the day; what its caller is told."""

@@ -18,7 +18,7 @@ from .simulators.doors import AccountDoor, VonageDoor
 from .simulators.remote import ROOT, Remote, running
 from .simulators.vonage_control import VonageControl
 from .visitor import Visitor
-from .waiting import in_time
+from .waiting import eventually, in_time
 
 
 def test_another_process_has_the_same_methods(tmp_path: Path) -> None:
@@ -71,6 +71,7 @@ def test_the_log_outlives_a_killed_simulator(tmp_path: Path) -> None:
             with pytest.raises(httpx.ReadTimeout):
                 visitor.ask("GET", "accounts/self/company_call_recordings", timeout=1)
             token = visitor.token
+            eventually(lambda: b'"list"' in (tmp_path / "log.jsonl").read_bytes())
         process.kill()
     log = Records.load(tmp_path / "log.jsonl")
     assert [r["operation"] for r in log.requests()] == ["login", "export", "list"]

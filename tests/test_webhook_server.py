@@ -167,7 +167,7 @@ def test_stopping(office: OzekiHouse) -> None:
         eventually(lambda: not _listens(office), what="it went on listening")
         connection.sendall(body[10:])
         assert connection.recv(12) == b"HTTP/1.1 200"
-    assert receiver.popen.wait(timeout=20) == 0
+    assert receiver.popen.wait(timeout=60) == 0
     kept = list((office.house.spool / "hooks").glob("*.json"))
     assert kept or office.instruction().state == recorded.COMPLETED
 
