@@ -154,6 +154,7 @@ def _become(
 def _forget_our_modules() -> None:
     """Let a process that runs elsewhere import what lies there, or not find it."""
     from .preloaded import LAYERS  # noqa: PLC0415 - what was loaded before the fork
+
     for name in list(sys.modules):
         if name.partition(".")[0] in LAYERS:
             del sys.modules[name]

@@ -53,8 +53,7 @@ _LIBRARIES = (
 #: The folders of our modules.
 LAYERS = ("config", "providers", "archive", "ledger", "tasks", "worker")
 
-#: Modules of ours that each process loads for itself, and why. Who adds a module that does so too adds
-#: it here.
+#: Modules of ours that each process loads for itself, and why.
 _LOADED_LATER = {
     "config.celery": "it reads the settings",
     "worker.app": "it reads the settings",
