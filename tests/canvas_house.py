@@ -95,11 +95,12 @@ class CanvasHouse:
         environment = {
             "SHOP_REDIS": self.deployment.valkey.url,
             "SHOP_NOTES": str(self._folder / "notes"),
+            "PYTHONPATH": str(self._folder),
             "PATH": "",
         }
         command = [sys.executable, "-m", "celery", "--workdir", str(self._folder), "-A", "shop"]
         command += ["worker", "-n", "shop@%h", "-P", "threads", "-c", "4", "--loglevel", "INFO"]
-        process = Process(command, environment, self._folder / "shop.log", folder=self._folder)
+        process = Process(command, environment, self._folder / "shop.log")
         self.deployment.processes.append(process)
         eventually(lambda: " ready." in process.log(), what="the shop was not ready")
         return process

@@ -92,7 +92,7 @@ def run(
     told something by its environment is started anew.
     """
     command = [sys.executable, "-m", module, *arguments]
-    if not can_be(command, environment):
+    if not can_be(command, environment, folder):
         return subprocess.run(
             command,
             cwd=folder,
@@ -113,10 +113,12 @@ def run(
     return subprocess.CompletedProcess(command, status, said, complained)
 
 
-def can_be(command: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether a command can be started so: a module, under a Python that nothing is told."""
+def can_be(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> bool:
+    """Whether a command can be started so: a module of this project's folder, under a Python that
+    nothing is told. In another application, our tasks would be there as well.
+    """
     told = any(name.startswith("PYTHON") for name in environment)
-    return not told and list(command[:2]) == [sys.executable, "-m"]
+    return not told and folder == ROOT and list(command[:2]) == [sys.executable, "-m"]
 
 
 def _become(
@@ -141,23 +143,12 @@ def _become(
     sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), "utf-8")
     sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), "utf-8", line_buffering=True)
     sys.path[:] = [folder, *(path for path in sys.path if _installed(path))]
-    if Path(folder) != ROOT:
-        _forget_our_modules()
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         # A process of multiprocessing's ends without it.
         atexit._run_exitfuncs()
-
-
-def _forget_our_modules() -> None:
-    """Let a process that runs elsewhere import what lies there, or not find it."""
-    from .preloaded import LAYERS  # noqa: PLC0415 - what was loaded before the fork
-
-    for name in list(sys.modules):
-        if name.partition(".")[0] in LAYERS:
-            del sys.modules[name]
 
 
 def _installed(path: str) -> bool:

@@ -82,10 +82,10 @@ def house(deploy: Deploy, simulators: Simulators) -> Deployment:
 def theirs(house: Deployment, tmp_path: Path) -> Process:
     """Their worker, at work."""
     (tmp_path / "theirs.py").write_text(THEIRS)
-    environment = {"THEIR_REDIS": house.valkey.url}
+    environment = {"THEIR_REDIS": house.valkey.url, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "celery", "-A", "theirs", "worker", "--pool=threads"]
     command += ["-n", "theirs@%h", "--loglevel", "INFO"]
-    process = Process(command, environment, tmp_path / "theirs.log", folder=tmp_path)
+    process = Process(command, environment, tmp_path / "theirs.log")
     house.processes.append(process)
     eventually(lambda: " ready." in process.log(), what="their worker was not ready")
     return process

@@ -247,7 +247,7 @@ def test_another_application_on_our_queue_is_told(
     for name, more in (("theirs", []), ("harmless", ["-Q", "crm"])):
         command = [sys.executable, "-m", "celery", "--workdir", str(tmp_path), "-A", "crm"]
         command += ["worker", "-n", f"{name}@crm", "-P", "solo", "-l", "INFO", *more]
-        process = Process(command, {"PATH": ""}, tmp_path / name, folder=tmp_path)
+        process = Process(command, {"PATH": "", "PYTHONPATH": str(tmp_path)}, tmp_path / name)
         house.processes.append(process)
         says(process, " ready.")
     errors = "\n".join(found(house, "workers")["error"])

@@ -63,7 +63,7 @@ class Both:
     def _their_worker(self, folder: Path) -> Process:
         command = [sys.executable, "-m", "celery", "--workdir", str(folder), "-A", "caller"]
         command += ["worker", "-n", "caller@%h", "-P", "threads", "-c", "4", "--loglevel", "INFO"]
-        process = Process(command, {"PATH": ""}, folder / "caller.log", folder=folder)
+        process = Process(command, {"PATH": "", "PYTHONPATH": str(folder)}, folder / "caller.log")
         self.house.processes.append(process)
         eventually(lambda: " ready." in process.log(), what="the caller's worker was not ready")
         return process
