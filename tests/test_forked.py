@@ -15,10 +15,10 @@ def test_what_is_loaded_before_reads_no_setting() -> None:
     process shares these with another.
     """
     program = (
-        "import sys, threading; from tests import preloaded; "
+        "import gc, sys, threading; from tests import preloaded; "
         "loaded = {name for name in sys.modules if name.partition('.')[0] in preloaded.LAYERS}; "
         "print(loaded & {'config.celery', 'worker.app', 'worker.redis.tags'}, len(loaded) > 400, "
-        "len(threading._dangling))"
+        "sum(isinstance(one, threading.Thread) for one in gc.get_objects()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
