@@ -197,7 +197,7 @@ def archives(contract: Contract, plan: Plan, day: date) -> None:
     name, play = contract.name, cast(Listing, contract.play)
     ids = play.seed(day, ZONE, 4)
     lists(contract, ids)
-    shown = Shown(httpx.get(f"{contract.metrics_url}/metrics", trust_env=False).text)
+    shown = Shown(httpx.get(f"{contract.metrics_url}/metrics", trust_env=False, timeout=30).text)
     late = shown.value("nights_unplanned", account=ALIAS)
     assert late, f"{name}: no metric tells that its nights are not planned"
     play.withhold(ids[1])

@@ -177,7 +177,9 @@ class UpgradedHouse:
             "Format": call["format"],
             "FinishedURL": self.hooks_url + path,
         }
-        httpx.get(f"{self.office.base_url}/", params=asked, trust_env=False).raise_for_status()
+        httpx.get(
+            f"{self.office.base_url}/", params=asked, trust_env=False, timeout=30
+        ).raise_for_status()
         self.office.end(call["call_id"])
 
     def notified(self) -> set[tuple[str, str]]:
