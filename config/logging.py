@@ -186,8 +186,9 @@ def _chain(
             waiting += [one.__cause__, one.__context__, *(one.exceptions or ())]
 
 
-def _last_lines(shown: traceback.TracebackException) -> Iterator[str]:
-    text = "".join(traceback.TracebackException.format_exception_only(shown))
+def _last_lines(shown: traceback.TracebackException, **options: Any) -> Iterator[str]:
+    # Python 3.13 and later pass options: whether to use colours, for example.
+    text = "".join(traceback.TracebackException.format_exception_only(shown, **options))
     kind, colon, message = text.partition(": ")
     yield f"{kind}{colon}{mask_message(message)}"
 
