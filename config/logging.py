@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from .masking import conceal, is_ours, mask, mask_field, mask_message
 from .printable import printable, printable_json
