@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 0.05
 def eventually(
     look: Callable[[], Value | None],
     *,
-    within: float = 30,
+    within: float = 60,
     what: str = "the condition was not met",
     pause: float = _PAUSE_SECONDS,
 ) -> Value:
