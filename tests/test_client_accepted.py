@@ -163,7 +163,7 @@ def _revoked(visit: Visit) -> None:
     job, let_go = visit.held(_download())
     with visit.house.deployment.producer() as app:
         app.control.revoke(job.task_id)
-        eventually(lambda: job.task_id in str(app.control.inspect().revoked()))
+        eventually(lambda: job.task_id in str(app.control.inspect(timeout=10, limit=1).revoked()))
     let_go()
     for attempt in (job, visit.attach(job.task_id)):
         with pytest.raises(Cancelled, match=r"^not done: revoked before"):

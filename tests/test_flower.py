@@ -115,11 +115,12 @@ def test_it_takes_orders_only_where_it_is_told_to(house: Deployment) -> None:
                 if order.startswith("/api/"):
                     assert shown.client.post(order).status_code == 403, order
             assert shown.tasks()[waiting.id]["state"] not in READY_STATES
-            assert not app.control.inspect().revoked()[worker]
+            assert app.control.inspect(timeout=20, limit=1).revoked() == {worker: []}
         with dashboard(house, FLOWER_READ_ONLY="false") as shown:
             assert shown.stranger.post(f"/api/task/revoke/{waiting.id}").status_code == 401
             assert shown.client.post(f"/api/task/revoke/{waiting.id}").status_code == 200
-            eventually(lambda: app.control.inspect().revoked()[worker] == [waiting.id])
+            inspection = app.control.inspect(timeout=20, limit=1)
+            eventually(lambda: inspection.revoked() == {worker: [waiting.id]})
 
 
 def test_a_restart_keeps_the_tasks(house: Deployment) -> None:

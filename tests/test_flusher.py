@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -25,10 +26,12 @@ from worker.redis.events import Dispatcher
 
 from .callers import close_connections
 from .certified_calls import call_house
-from .deployment import Deployment
+from .deployment import Deployment, account_toml
 from .servers import Valkey
 from .simulators import Simulators
 from .waiting import eventually
+
+DAY = date(2026, 11, 10)
 
 
 def failures(name: str) -> float:
@@ -181,3 +184,46 @@ def test_a_worker_that_ends_writes_what_waits(
     left = select(func.count()).where(waiters.c.answered_at.is_(None))
     with calling.house.ledger.database.engine.connect() as connection:
         assert connection.execute(left).scalar_one() == 0
+
+
+def test_the_events_of_a_task_come_in_their_order(
+    deploy: Callable[..., Deployment], simulators: Simulators, valkey: Valkey
+) -> None:
+    """Tasks that begin and wait within milliseconds are last seen waiting."""
+    account = simulators.vonage.account()
+    account.configure(ready_after_polls=10_000)
+    house = deploy(
+        account_toml("india", account.configuration()),
+        settings={"POLL_FIRST_SECONDS": "600", "POLL_MAX_SECONDS": "900"},
+    )
+    with (
+        house.producer() as app,
+        valkey.client() as client,
+        client.pubsub(ignore_subscribe_messages=True) as listener,
+    ):
+        listener.psubscribe("/0.celeryev/*")
+        house.worker()
+        for number in range(10):
+            day = DAY - timedelta(days=number)
+            account.seed(day, "Asia/Kolkata", 1)
+            house.send(app, "export.run", account="india", day=day.isoformat())
+        kinds: dict[str, list[str]] = {}
+
+        def all_wait() -> bool:
+            for one in events_of(listener.get_message(timeout=1)):
+                kinds.setdefault(one["uuid"], []).append(one["type"].removeprefix("task-"))
+            return len(kinds) == 20 and all(seen[-1] == "retried" for seen in kinds.values())
+
+        eventually(all_wait, within=60, what="the runs and their parts do not wait")
+    for seen in kinds.values():
+        attempts = " ".join(seen).split("received ")[1:]
+        assert set(attempts) <= {"started retried", "started retried "}, kinds
+
+
+def events_of(message: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The events of tasks in a message of Celery's."""
+    if message is None:
+        return []
+    body = json.loads(base64.b64decode(json.loads(message["data"])["body"]))
+    events = body if isinstance(body, list) else [body]
+    return [one for one in events if one["type"].startswith("task-")]

@@ -63,7 +63,7 @@ def becomes(house: Deployment, service: str, status: int, words: str, *more: str
 def answers_ping(house: Deployment, node: str) -> bool:
     """Whether the node's remote control answers."""
     with house.producer() as app:
-        return any(node in one for one in app.control.ping(timeout=2) or ())
+        return any(node in one for one in app.control.ping(timeout=5) or ())
 
 
 def test_a_worker(house: Deployment) -> None:

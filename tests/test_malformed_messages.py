@@ -133,7 +133,8 @@ def test_what_is_told_to_all_workers_ends_none(calling: CallHouse, valkey: Valke
         after(calling, worker, redis)
     with calling.house.producer() as app:
         queues = eventually(
-            lambda: app.control.inspect(timeout=2).active_queues(), what="it answers no more"
+            lambda: app.control.inspect(timeout=10, limit=1).active_queues(),
+            what="it answers no more",
         )
     (names,) = [{queue["name"] for queue in one} for one in queues.values()]
     assert {"earwitness", "earwitness.due", "earwitness.downloads"} <= names

@@ -82,7 +82,7 @@ def test_two_deployments_on_one_database_do_not_meet(
             answer = client.job.status(job_id=results[prefix]["job_id"])
             assert answer.wait(30)["state"] == "done"
     with caller(valkey.url, "b:") as app:
-        queues = app.control.inspect(timeout=2).active_queues() or {}
+        queues = app.control.inspect(timeout=5).active_queues() or {}
         assert len(queues) == 1
         assert app.AsyncResult(run.id).state == "SUCCESS"
     with caller(valkey.url, "a:") as app:

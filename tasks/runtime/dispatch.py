@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from celery import Task
@@ -148,6 +149,7 @@ def _run_attempt(task: Task, run: Run, job: Job, number: int | None, *, answers:
     slots = transfer_slots() if job.queue == DOWNLOADS else None
     if slots is not None and not slots.acquire(blocking=False):
         ledger().wakeups.put_back(job.job_id, seconds=settings().sweep_seconds)
+        show_waiting(task, replace(job, reason="waits for a free transfer slot"))
         raise Ignore
     try:
         claimed = ledger().execution.claim(job.job_id, number or None)
@@ -199,8 +201,9 @@ def show_waiting(task: Task, job: Job) -> None:
         task.update_state(state="RETRY", meta=meta)
         # A hint has no arguments, so this event tells Flower the job's account.
         about = {"account": job.account} | ({} if job.day is None else {"day": job.day})
-        told = {"kwargs": shown_arguments(about), job_events.FIELD: job_events.note(task, job)}
-        task.send_event("task-retried", exception=reason, traceback="", **told)
+        arguments = shown_arguments(about)
+        job_events.note(task, job)
+        job_events.send(task, "task-retried", exception=reason, traceback="", kwargs=arguments)
         ledger().waiters.note_retry_shown(task.request.id)
     except (*BROKER_AWAY, LedgerAway) as error:
         _log.info("could not show the state of job %s: %s", job.job_id, error)

@@ -19,6 +19,8 @@ from .redaction import is_day, known_account
 
 #: The field of an event, and the key of the same mapping in a task's request.
 FIELD = "earwitness"
+#: The key of a task's request under which the worker puts a weak reference to what sends events.
+SENDER = "earwitness_sender"
 #: The state of a task that waits for the job of another task.
 JOINED = "joined"
 #: The ids of applications, of days and of parts.
@@ -69,8 +71,19 @@ def of_arguments(given: Mapping[Any, Any]) -> dict[str, Any]:
     return shown(**{name: given.get(name) for name in names})
 
 
-def note(task: Task, job: Job) -> dict[str, Any]:
-    """Let the further events of a running task show its job; return what they show.
+def send(task: Task, kind: str, **fields: Any) -> None:
+    """Send an event of a running task, after those that its worker sent about it.
+
+    Celery's own `Task.send_event` uses another connection, and overtakes events that wait for the
+    flusher. Without a worker nothing is sent.
+    """
+    reference = task.request.get(SENDER)
+    if reference is not None and (sender := reference()) is not None:
+        sender(kind, **fields)
+
+
+def note(task: Task, job: Job) -> None:
+    """Let the further events of a running task show its job.
 
     Only the events of the task that opened the job follow its state: another one hears of the job's
     end alone.
@@ -85,4 +98,3 @@ def note(task: Task, job: Job) -> dict[str, Any]:
         about["next_attempt_at"] = job.next_attempt_at
     if isinstance(noted := task.request.get(FIELD), dict):
         noted.update(about)
-    return about

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakMethod
 
 from celery import current_app
 from celery.utils.time import maybe_iso8601
@@ -77,6 +78,7 @@ class Message(CeleryRequest):
         self._request_dict["kwargsrepr"] = str(self._kwargsrepr)
         # The task runs in a thread of this process and adds what it learns of its job.
         self._request_dict[job_events.FIELD] = self._shown_job
+        self._request_dict[job_events.SENDER] = WeakMethod(self.send_event)
         received(self.id, **self.log_fields)
 
     def _use_checked_body(self, embedded: dict[str, Any]) -> None:
