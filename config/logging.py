@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from .masking import conceal, is_ours, mask, mask_field, mask_message
 from .printable import printable, printable_json
@@ -168,26 +168,32 @@ def _masked_message(record: logging.LogRecord) -> str:
 def _exception(error: BaseException) -> str:
     """Format an exception as Python does, with the messages of foreign exceptions masked."""
     shown = traceback.TracebackException.from_exception(error)
-    for one in _chain(shown):
-        if not is_ours(one.exc_type):
+    for one, raised in _chain(shown, error):
+        if not is_ours(type(raised)):
             # Python offers no other hook for the single exceptions of a chain.
             setattr(one, "format_exception_only", partial(_last_lines, one))  # noqa: B010
     return mask("".join(shown.format()).rstrip("\n"))
 
 
 def _chain(
-    shown: traceback.TracebackException,
-) -> Iterator[traceback.TracebackException]:
-    waiting: list[traceback.TracebackException | None] = [shown]
+    shown: traceback.TracebackException, error: BaseException
+) -> Iterator[tuple[traceback.TracebackException, BaseException]]:
+    """Yield what Python shows of each exception of a chain, with the exception itself."""
+    waiting = [(shown, error)]
     while waiting:
-        one = waiting.pop()
-        if one is not None:
-            yield one
-            waiting += [one.__cause__, one.__context__, *(one.exceptions or ())]
+        one, raised = waiting.pop()
+        yield one, raised
+        if one.__cause__ is not None and raised.__cause__ is not None:
+            waiting.append((one.__cause__, raised.__cause__))
+        if one.__context__ is not None and raised.__context__ is not None:
+            waiting.append((one.__context__, raised.__context__))
+        if one.exceptions and isinstance(raised, BaseExceptionGroup):
+            waiting += zip(one.exceptions, raised.exceptions, strict=True)
 
 
-def _last_lines(shown: traceback.TracebackException) -> Iterator[str]:
-    text = "".join(traceback.TracebackException.format_exception_only(shown))
+def _last_lines(shown: traceback.TracebackException, **options: Any) -> Iterator[str]:
+    # Python 3.13 and later pass options: whether to use colours, for example.
+    text = "".join(traceback.TracebackException.format_exception_only(shown, **options))
     kind, colon, message = text.partition(": ")
     yield f"{kind}{colon}{mask_message(message)}"
 

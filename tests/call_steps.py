@@ -48,7 +48,11 @@ class Stage:
         path = self.calling.house.folder / "ledger.sqlite3"
         # Whoever closes the stage lets go of it, on a thread of its own.
         lock = sqlite3.connect(path, isolation_level=None, timeout=timeout, check_same_thread=False)
-        lock.execute("BEGIN IMMEDIATE")
+        try:
+            lock.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            lock.close()
+            raise
         self._lock = lock
 
     def unlock(self) -> None:

@@ -56,7 +56,7 @@ class CallHouse:
         )
         return found[0] if found else None
 
-    def in_state(self, request_id: str, *states: str, within: float = 30) -> Job:
+    def in_state(self, request_id: str, *states: str, within: float = 60) -> Job:
         """The call's job once it is in one of these states."""
 
         def look() -> Job | None:

@@ -85,7 +85,7 @@ class Dashboard:
         """Every task that it knows, by id."""
         return dict(self.client.get("/api/tasks").raise_for_status().json())
 
-    def task(self, task_id: str, state: str, within: float = 30) -> dict[str, Any]:
+    def task(self, task_id: str, state: str, within: float = 60) -> dict[str, Any]:
         """A task once it is in a state."""
 
         def look() -> dict[str, Any] | None:

@@ -123,7 +123,7 @@ class Process:
             self.signal_group(signal.SIGKILL)
         self.popen.wait(timeout=20)
 
-    def stop(self, within: float = 30) -> int:
+    def stop(self, within: float = 60) -> int:
         """End it by SIGTERM and wait; its status."""
         if self.alive:
             self.popen.send_signal(signal.SIGTERM)
@@ -229,7 +229,7 @@ class Deployment:
             seen = len(process.log())
             eventually(
                 lambda: " ready." in process.log()[seen:] or not process.alive,
-                within=30,
+                within=90,
                 what=f"{name} was not ready",
             )
             assert process.alive, process.log()
@@ -240,7 +240,7 @@ class Deployment:
         schedule = self.folder / f"{name}.schedule"
         return self.celery("beat", "-s", str(schedule), "--loglevel", "INFO", name=name)
 
-    def run(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, within: float = 120) -> subprocess.CompletedProcess[str]:
         """Run ``python -m worker ...`` to its end."""
         return forked.run("worker", arguments, self.environment, ROOT, within=within)
 

@@ -58,7 +58,7 @@ class OzekiHouse:
         start = job_id("office", "earwitness.recording.start", request_id)
         return self._job(job_id("office", "earwitness.recording.collect", f"{start}/recording"))
 
-    def collected(self, request_id: str = "r1", *wanted: str, within: float = 30) -> Job:
+    def collected(self, request_id: str = "r1", *wanted: str, within: float = 60) -> Job:
         """The collection once it is in one of these states, else once it is done."""
 
         def look() -> Job | None:

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def root(tmp_path: Path) -> Path:
     """A project's root with a ledger in use and an archive, on a machine with the usual umask."""
     ledger = tmp_path / "var/ledger.sqlite3"
     ledger.parent.mkdir()
-    with sqlite3.connect(ledger) as connection:
+    with closing(sqlite3.connect(ledger)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE jobs (phone TEXT)")
     (tmp_path / "var/archive/india").mkdir(parents=True)
@@ -59,7 +60,7 @@ def test_a_copy_of_an_sqlite_ledger_is_its_owner_s_alone(root: Path, command: st
     types(root, FOLDER, command)
     copy = root / "backup/ledger.sqlite3"
     assert (mode(copy.parent), mode(copy)) == (0o700, 0o600)
-    with sqlite3.connect(copy) as connection:
+    with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
 

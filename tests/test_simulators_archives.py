@@ -93,9 +93,10 @@ def test_a_job_takes_its_polls_to_be_ready(
 
 def test_a_job_can_take_seconds_and_can_expire(visitor: Visitor) -> None:
     """Readiness by the clock, 410 after expiry by wish or by age."""
-    visitor.account.configure(ready_after_seconds=0.2)
+    visitor.account.configure(ready_after_seconds=86400)
     job = visitor.export()[0]
     assert visitor.retrieve(job).status_code == 404
+    visitor.account.configure(ready_after_seconds=0.2)
     assert visitor.archive(job).status_code == 200
     visitor.account.expire_job(job)
     assert visitor.retrieve(job).status_code == 410

@@ -110,7 +110,8 @@ def ask_at_once(address: str, valkey: Valkey, fault: str, count: int) -> Watched
 
 
 async def _ask_at_once(address: str, valkey: Valkey, fault: str, count: int) -> Watched:
-    limits = httpx.Limits(max_connections=None)
+    # No connection is used twice: the server closes those that idle for five seconds.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(
         base_url=address, timeout=PATIENCE_SECONDS, limits=limits, trust_env=False
     ) as client:
