@@ -18,7 +18,7 @@ _LEDGER_SECONDS = 2.0
 #: The rule EarwitnessQueueNotConsumed has the same limit.
 _LATE_SECONDS = 120.0
 _ADVICE = (
-    "see what runs: python -m worker status --state running; then start another worker, or start "
+    "see what runs: earwitness status --state running; then start another worker, or start "
     "these with a higher --concurrency; if a provider is slow, contact the provider"
 )
 
