@@ -30,7 +30,7 @@ def test_promtool_accepts_the_rules(arguments: list[str]) -> None:
         cwd=RULES.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
