@@ -14,11 +14,11 @@ FROM ${PYTHON} AS packages
 #   docker build --secret id=pip,src=$HOME/.config/pip/pip.conf .
 COPY requirements.runtime.lock /
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
-    python -m venv --without-pip /opt/earwitness \
-    && python -m pip --python /opt/earwitness/bin/python install --no-cache-dir \
+    python -m venv --without-pip /app/.venv \
+    && python -m pip --python /app/.venv/bin/python install --no-cache-dir \
         --disable-pip-version-check --only-binary :all: --require-hashes \
         --requirement /requirements.runtime.lock
-WORKDIR /app
+WORKDIR /source
 COPY config/ config/
 COPY providers/ providers/
 COPY archive/ archive/
@@ -26,8 +26,10 @@ COPY ledger/ ledger/
 COPY tasks/ tasks/
 COPY worker/ worker/
 COPY demo/ demo/
-# The containers' file system is read-only: without this, every start would compile again.
-RUN /opt/earwitness/bin/python -m compileall -q /app
+# The command `earwitness`, as `make setup` installs it. The containers' file system is read-only:
+# without compiling here, every start would compile again.
+RUN install -m 755 worker/earwitness /app/.venv/bin/ \
+    && /app/.venv/bin/python -m compileall -q .
 
 FROM ${PYTHON} AS earwitness
 LABEL org.opencontainers.image.title="Earwitness" \
@@ -39,10 +41,10 @@ RUN groupadd --gid 10001 earwitness \
         --shell /usr/sbin/nologin earwitness \
     && for folder in data data/archive data/spool beat hooks flower; do \
         install -d -o 10001 -g 10001 -m 0750 "/var/lib/earwitness/$folder" || exit 1; done
-COPY --from=packages /opt/earwitness /opt/earwitness
-COPY --from=packages /app /app
+COPY --from=packages /app/.venv /app/.venv
+COPY --from=packages /source /app
 COPY LICENSE /app/
-ENV PATH=/opt/earwitness/bin:$PATH \
+ENV PATH=/app/.venv/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

@@ -19,7 +19,7 @@ PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-setup: $(COMMAND) ## Put what running needs into .venv, and the command .venv/bin/earwitness
+setup: $(COMMAND) ## Install the runtime packages and the command .venv/bin/earwitness
 	@:
 
 develop: $(DEVELOPS) $(COMMAND) ## Add what the tests, the checks and the demo need
@@ -65,14 +65,14 @@ $(COMMAND): $(RUNS) worker/earwitness
 # Made anew as a whole whenever the lock changes, so that .venv holds exactly what the lock says.
 $(RUNS): requirements.runtime.lock
 	$(make_venv)
-	@echo "Installing what running needs into .venv (once; about a minute) ..."
+	@echo "Installing the runtime packages into .venv (once; about a minute) ..."
 	$(call install,requirements.runtime.lock)
 	@touch $(RUNS)
 
 # Added to what runs, unless this lock has changed.
 $(DEVELOPS): requirements.lock | $(RUNS)
 	$(if $(wildcard $(DEVELOPS)),$(make_venv))
-	@echo "Installing what developing needs into .venv (once; about a minute) ..."
+	@echo "Installing the development packages into .venv (once; about a minute) ..."
 	$(call install,requirements.lock)
 	@touch $(RUNS) $(DEVELOPS)
 
@@ -80,12 +80,12 @@ install = @$(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 
 define make_venv
 @test -n "$(PYTHON)" || { echo "Earwitness needs Python 3.11 or later; none of these is: $(PYTHONS)." \
-	"Install one, or say make PYTHON=/path/to/python3." >&2; exit 1; }
+	"Install one, or run make PYTHON=/path/to/python3." >&2; exit 1; }
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	echo "Earwitness needs Python 3.11 or later, and $(PYTHON) is not:" \
-	"say make PYTHON=/path/to/a/newer/python3." >&2; exit 1; }
+	"run make PYTHON=/path/to/a/newer/python3." >&2; exit 1; }
 @$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	echo "$(PYTHON) cannot make virtual environments: its modules venv and ensurepip are missing." \
+	echo "$(PYTHON) cannot create virtual environments: its modules venv and ensurepip are missing." \
 	"On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 @$(PYTHON) -m venv --clear .venv
 endef

@@ -81,7 +81,7 @@ class Writer:
             left = self._uncovered(files, known)
             if not left:
                 if known is None:
-                    raise ValueError(f"nothing to put under the chain of {account}")
+                    raise ValueError(f"nothing to add to the chain of {account}")
                 self._known[account] = known
                 return known.head
             number, previous = (1, NOTHING)
@@ -142,7 +142,7 @@ def _refuse_last(account: str, number: int) -> None:
     if number > _LAST:
         raise Damaged(
             paths.chain_path(account, _LAST),
-            "has the last possible number of an entry, so nothing more can be put under the "
+            "has the highest possible entry number, so nothing more can be added to the "
             "chain; it is forged: run verify, and move it out of the archive",
         )
 
@@ -154,7 +154,7 @@ def _refuse_no_entry(store: Store, account: str, number: int) -> None:
     if number > max(numbers(store, account), default=0):
         raise Damaged(
             paths.chain_path(account, number),
-            "is not an entry but has the name of the next one, so nothing can be put under the "
+            "is not a chain entry but has the name of the next one, so nothing can be added to the "
             "chain; run verify, and move it out of the archive",
         )
 

@@ -69,7 +69,7 @@ class Reconciliation:
     """
 
     def __init__(self, scratch: Path, saved: Path | None = None) -> None:
-        """Begin in the new file ``scratch``, or go on with a copy of what `save` left in
+        """Begin in the new file ``scratch``, or continue from a copy of what `save` left in
         ``saved``. Raises OSError where that cannot be read.
         """
         self._scratch = scratch

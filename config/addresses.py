@@ -58,7 +58,7 @@ def from_root(path: Path) -> Path:
 def _local(path: Path) -> Path:
     """Resolve a path; refuse "~", which would become a folder below the project's root."""
     if path.parts[:1] and path.parts[0].startswith("~"):
-        raise ValueError('begins with "~", which only a shell understands; write the whole path')
+        raise ValueError('begins with "~", which only a shell expands; write the full path')
     return from_root(path)
 
 
@@ -74,9 +74,9 @@ def _redis_address(secret: SecretStr) -> SecretStr:
     if sentinels.is_sentinel(url):
         return SecretStr(sentinels.complete_address(url, ROOT))
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
-        raise ValueError(f"is not an address of Redis; {_REDIS}")
+        raise ValueError(f"is not a Redis address; {_REDIS}")
     if not _is_complete(url, is_socket=scheme in {"unix", "redis+socket"}):
-        raise ValueError(f"is not an address of one Redis server; {_REDIS}")
+        raise ValueError(f"is not the address of a single Redis server; {_REDIS}")
     if scheme == "rediss":
         return SecretStr(tls.complete_address(url, ROOT))
     tls.refuse_options_without_tls(url)
@@ -118,8 +118,8 @@ def celery_address(url: str) -> str:
 def _key_prefix(prefix: str) -> str:
     if not _KEY_PREFIX.fullmatch(prefix):
         raise ValueError(
-            "is not a prefix of keys; write up to 64 letters, digits, '.', '_', ':' or '-', the "
-            'last of them no letter or digit, such as "earwitness-a:"'
+            "is not a key prefix; write up to 64 letters, digits, '.', '_', ':' or '-', ending "
+            'with one that is neither a letter nor a digit, such as "earwitness-a:"'
         )
     return prefix
 
@@ -131,14 +131,16 @@ def _ledger_address(secret: SecretStr) -> SecretStr:
         return SecretStr(f"postgresql+psycopg://{rest}")
     if separator and scheme in {"sqlite", "sqlite+pysqlite"}:
         return SecretStr(_sqlite_address(rest))
-    raise ValueError(f"is not an address of SQLite or PostgreSQL; {_LEDGER}")
+    raise ValueError(f"is not an SQLite or PostgreSQL address; {_LEDGER}")
 
 
 def _sqlite_address(rest: str) -> str:
     host, _, tail = rest.partition("/")
     file, question, query = tail.partition("?")
     if host or not file or file.startswith((":memory:", "file:")):
-        raise ValueError(f"names no file, and a ledger must outlive its process; {_LEDGER}")
+        raise ValueError(
+            f"names no file, and a ledger in memory would be lost with its process; {_LEDGER}"
+        )
     return f"sqlite:///{_local(Path(file))}{question}{query}"
 
 
@@ -155,7 +157,7 @@ def _archive_address(url: str) -> str:
         raise ValueError(f"is empty; {_ARCHIVE}")
     if url != url.strip() or not url.isprintable():
         raise ValueError(
-            f"begins or ends with a blank, or contains a control character; {_ARCHIVE}"
+            f"begins or ends with a space, or contains a control character; {_ARCHIVE}"
         )
     if not is_like_an_address(url):
         return str(_local(Path(url)))
@@ -163,14 +165,14 @@ def _archive_address(url: str) -> str:
     bucket, slash, prefix = rest.partition("/")
     if scheme not in OBJECT_STORES or not bucket:
         raise ValueError(
-            f"is not an address of an archive; {_ARCHIVE}, or, for a directory whose name looks "
-            "like an address, its whole path"
+            f"is not an archive address; {_ARCHIVE}, or the full path of a directory whose "
+            "name looks like an address"
         )
     named, variables = _BUCKETS[scheme]
     if not named.fullmatch(bucket) or set(prefix) & set("?#\\"):
         raise ValueError(
             f"names no {OBJECT_STORES[scheme]} and prefix; {_ARCHIVE}; credentials and options "
-            f"belong in variables of their own ({variables})"
+            f"belong in environment variables ({variables})"
         )
     return f"{scheme}://{bucket}{slash}{prefix}".rstrip("/")
 

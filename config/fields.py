@@ -96,7 +96,7 @@ def _web_address(url: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("contains a user name or password; use the fields for those")
     if parts.query or parts.fragment:
-        raise ValueError('has a part after "?" or "#"; leave that part out')
+        raise ValueError('has a part after "?" or "#"; remove that part')
     netloc = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
     return parts._replace(netloc=netloc).geturl().rstrip("/")
 
@@ -107,7 +107,7 @@ def _host_name(value: str) -> str:
     if not _HOST.fullmatch(host):
         raise ValueError(
             'is not a host; write it like "files.example.com", "192.0.2.7" or "[2001:db8::7]", '
-            "without http:// and a port, other scripts as xn--..."
+            "without http:// or a port, and names in other scripts as xn--..."
         )
     return host
 
@@ -123,7 +123,7 @@ def _secret_address(secret: SecretStr) -> SecretStr:
 def _bind_address(value: str) -> str:
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError("is not an address to listen at; write it like 127.0.0.1:8765")
+        raise ValueError("is not an address to listen on; write it like 127.0.0.1:8765")
     return value
 
 

@@ -66,6 +66,18 @@ def fingerprints(settings: Settings, salt: str) -> dict[str, str]:
     return found
 
 
+def of_account(settings: Settings, alias: str, salt: str) -> str | None:
+    """Return one fingerprint of all fields of an account, secrets included; None without a password
+    that keys it.
+    """
+    passwords = _passwords(settings)
+    if not passwords:
+        return None
+    found = fingerprints(settings, salt)
+    fields = sorted(one for one in found.items() if one[0].startswith(f"accounts.{alias}."))
+    return _fingerprint(_key(passwords, salt), alias, repr(fields))
+
+
 def differences(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
     """Return the names that differ or are on one side only, with whole accounts by their alias.
 

@@ -130,7 +130,7 @@ def _log_thread_error(ended: threading.ExceptHookArgs) -> None:
         return
     name = ended.thread.name if ended.thread else "unknown"
     log = logging.getLogger(__name__)
-    log.error("the thread %s ended by itself", name, exc_info=ended.exc_value)
+    log.error("the thread %s ended unexpectedly", name, exc_info=ended.exc_value)
 
 
 class MaskingFilter(logging.Filter):

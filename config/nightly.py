@@ -26,7 +26,7 @@ def _time_of_day(value: object) -> object:
 def _filters(value: object) -> object:
     for key, wanted in value.items() if isinstance(value, Mapping) else ():
         if isinstance(wanted, bool) or not isinstance(wanted, str | int) or wanted == "":
-            raise ValueError(f'"{key}" is filtered by neither a text nor a whole number; give one')
+            raise ValueError(f'"{key}" must be text or a whole number')
     return value
 
 

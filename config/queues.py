@@ -27,6 +27,9 @@ SET_ASIDE_INDEX = "earwitness.set_aside_index"
 #: The oldest message of each queue, and since when it has been the oldest, by Redis' clock.
 OLDEST = "earwitness.oldest"
 
+#: When a worker last planned the nights for a tick of beat, by the ledger's clock.
+TICKED = "earwitness.ticked"
+
 #: The ledger's identity in Redis, by which two deployments on one database notice each other.
 IDENTITY = "earwitness.ledger"
 #: Producers may read these: a deployment's workers use this database; before a queue's name, one of
@@ -62,6 +65,7 @@ _OWN_PREFIXES = (
     REFUSED,
     SENT,
     SPOOL,
+    TICKED,
     "earwitness.flower.",
     "earwitness.holders",
     "earwitness.misplaced.",

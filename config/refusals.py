@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: Advice for keys that accounts of earlier versions do not have.
 _WHAT_TO_GIVE = {
-    "countries": 'the countries that certified calls may go to, such as ["ES", "PT"]; each call is '
-    "paid, and none is placed to another country"
+    "countries": 'the countries that certified calls may go to, such as ["ES", "PT"]; each call '
+    "costs money, and calls to other countries are refused"
 }
 
 _Location = tuple[str | int, ...]
@@ -38,13 +38,13 @@ def _line(location: _Location, found: Mapping[str, Any]) -> str:
                 return f"{name} is missing: give {wanted} ({place})"
             return f"{name} is missing: give it {place}"
         case "extra_forbidden":
-            return (
-                f"{name} is not a key: correct or remove it. There are {_listed(_keys(location))}"
-            )
+            known = _listed(_keys(location))
+            return f"{name} is not a known key: correct or remove it. The keys are {known}"
         case "union_tag_not_found":
-            return f"{name}.provider is missing: is the alias right? There are {_listed(models())}"
+            known = _listed(models())
+            return f"{name}.provider is missing: is the alias right? The providers are {known}"
         case "union_tag_invalid":
-            return f"{name}.provider is not a known provider: there are {_listed(models())}"
+            return f"{name}.provider is not a known provider: the providers are {_listed(models())}"
         case "value_error":
             return f"{name} {found['ctx']['error']} ({place})"
     return f"{name} is wrong: {found['msg'][:1].lower()}{found['msg'][1:]} ({place})"

@@ -1,4 +1,4 @@
-"""Reading the accounts and webhooks anew in a process that runs, without a restart.
+"""Reloading accounts and webhooks in a running process, without a restart.
 
 All settings are read and validated first. If one is wrong, nothing changes. Of valid ones only the
 accounts and webhooks are adopted, with their secrets: every other setting takes a restart.
@@ -34,11 +34,13 @@ class Reloaded:
         """Return the whole as a sentence."""
         named = (("added", self.added), ("changed", self.changed), ("removed", self.removed))
         parts = [f"{what} {', '.join(aliases)}" for what, aliases in named if aliases]
-        sentence = f"accounts read anew: {'; '.join(parts) or 'nothing changed'}"
+        sentence = f"accounts reloaded: {'; '.join(parts) or 'nothing changed'}"
         if self.webhooks:
-            sentence += f"; webhooks read anew: {', '.join(self.webhooks)}"
+            sentence += f"; webhooks reloaded: {', '.join(self.webhooks)}"
         if self.need_restart:
-            sentence += f"; not adopted before a restart: {', '.join(self.need_restart)}"
+            sentence += (
+                f"; changed, but in effect only after a restart: {', '.join(self.need_restart)}"
+            )
         return sentence
 
 

@@ -82,7 +82,7 @@ def complete_address(url: str, root: Path) -> str:
     path = _one_of((one.path.rstrip("/") for one in (first, *others)), "database")
     query = "&".join(one.query for one in (first, *others) if one.query)
     if not _DATABASE.fullmatch(path):
-        raise ValueError(f"names no database by its number, such as /0; {_EXAMPLE}")
+        raise ValueError(f"does not give the number of a database, such as /0; {_EXAMPLE}")
     _check_options(query)
     netloc = f"{users}@{','.join(hosts)}" if users else ",".join(hosts)
     complete = f"{first.scheme}://{netloc}{path or '/0'}?{query}"
@@ -138,7 +138,7 @@ def _parts(url: str) -> list[SplitResult]:
     except ValueError:  # unbalanced brackets
         raise ValueError(f"is not an address of sentinels; {_EXAMPLE}") from None
     if {one.scheme for one in parts} - {parts[0].scheme}:
-        raise ValueError(f'has ";" before something that is no {parts[0].scheme}://; {_EXAMPLE}')
+        raise ValueError(f'has ";" before something other than {parts[0].scheme}://; {_EXAMPLE}')
     return parts
 
 
@@ -152,7 +152,7 @@ def _hosts(parts: SplitResult) -> list[str]:
         except ValueError:  # an invalid port
             is_named = False
         if not is_named:
-            raise ValueError(f"names a sentinel without a host or with a wrong port; {_EXAMPLE}")
+            raise ValueError(f"names a sentinel without a host or with an invalid port; {_EXAMPLE}")
         found.append(host if one.port else f"{host.rstrip(':')}:{_PORT}")
     return found
 
@@ -175,14 +175,16 @@ def _check_options(query: str) -> None:
         # The unknown one is not quoted: it may be a part of a password with a "&" in it.
         raise ValueError(
             f"has an unknown option; the options are {', '.join(_OPTIONS)} and, with sentinels://, "
-            "those of TLS; special characters are written as %xx"
+            "those of TLS; write special characters as %xx"
         )
     if len(given) != len(options):
         raise ValueError("has an option twice")
     if not options.get(_MASTER):
-        raise ValueError(f"has no {_MASTER}, the name of the master at its sentinels; {_EXAMPLE}")
+        raise ValueError(
+            f"has no {_MASTER}, the name by which the sentinels know the master; {_EXAMPLE}"
+        )
     if not _NAME.fullmatch(options[_MASTER]):
-        raise ValueError(f"has a {_MASTER} that no sentinel takes; {_EXAMPLE}")
+        raise ValueError(f"has a {_MASTER} that sentinels do not accept; {_EXAMPLE}")
     if any(value == "" for value in options.values()):
         raise ValueError("has an option without a value")
     if _USERNAME in options and _PASSWORD not in options:

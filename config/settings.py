@@ -124,8 +124,8 @@ class Settings(BaseSettings):
             )
         if (self.alert_url is None) != (self.alert_secret is None):
             raise ConfigurationError(
-                "only one of EARWITNESS_ALERT_URL and EARWITNESS_ALERT_SECRET is set, and an alert "
-                "is sent signed: set both or neither"
+                "only one of EARWITNESS_ALERT_URL and EARWITNESS_ALERT_SECRET is set, and alerts "
+                "are always signed: set both or neither"
             )
         return self
 
@@ -153,8 +153,8 @@ def load(env_file: Path = ROOT / ".env") -> Settings:
     """
     if not (ROOT.is_absolute() and ROOT.is_dir()):
         raise ConfigurationError(
-            f"{HOME_VARIABLE} names no folder by its whole path: {ROOT}; name the folder of "
-            "accounts.toml and .env, or unset it"
+            f"{HOME_VARIABLE} is not the full path of a folder: {ROOT}; set it to the folder "
+            "of accounts.toml and .env, or unset it"
         )
     try:
         return Settings(_env_file=env_file)

@@ -51,7 +51,8 @@ class Environment(PydanticBaseSettingsSource):
             self._check(name, path, value, place)
             if not _insert(tree, path, value):
                 raise ConfigurationError(
-                    f"{name} ({place}) contradicts a name that continues it: keep one of them"
+                    f"{name} ({place}) conflicts with a longer name that begins with it: keep "
+                    "one of them"
                 )
         return tree
 
@@ -152,8 +153,8 @@ def _secret_files(given: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, s
                 continue
             if not path.is_file():
                 raise ConfigurationError(
-                    f"{path.name.upper()} (in SECRETS_DIR) is not a file but a folder or a link to "
-                    "nothing: is the mount missing?"
+                    f"{path.name.upper()} (in SECRETS_DIR) is not a file but a folder or a broken "
+                    "link: is the mount missing?"
                 )
             yield path.name.upper(), path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -73,13 +73,13 @@ def options(url: str) -> dict[str, Any] | None:
 def _check(value: str) -> str:
     word = value.lower().removeprefix("cert_")
     if word not in _CHECKS:
-        raise ValueError("has an ssl_cert_reqs that is not one of required, optional and none")
+        raise ValueError("has an ssl_cert_reqs other than required, optional and none")
     return word
 
 
 def _switch(value: str) -> str:
     if value.lower() not in _SWITCH:
-        raise ValueError("has an ssl_check_hostname that is neither true nor false")
+        raise ValueError("has an ssl_check_hostname other than true and false")
     return value.lower()
 
 

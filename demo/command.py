@@ -13,8 +13,8 @@ from . import demo as demonstration
     "--withhold",
     is_flag=True,
     envvar="WITHHOLD",
-    help="Let the provider keep one recording back. [env: WITHHOLD=1]",
+    help="Have the provider withhold one recording. [env: WITHHOLD=1]",
 )
 def demo(once: bool, withhold: bool) -> int:
-    """Run everything against simulated providers, and show one night's work."""
+    """Run the whole system against simulated providers, and show one night's work."""
     return demonstration.demo(once=once, withhold=withhold)

@@ -161,7 +161,7 @@ class _Steps:
     def commands(self) -> None:
         """Show how commands get at the demo's data, also when the demo has ended."""
         file = (self._deployment.folder.parent / LATEST / ENVIRONMENT).relative_to(ROOT)
-        self._console.print(f"look at its data: . {file}; .venv/bin/python -m worker status")
+        self._console.print(f"to look at its data, run: . {file}; .venv/bin/earwitness status")
 
     def flower(self) -> None:
         """Show Flower's address."""
@@ -204,6 +204,6 @@ def _interrupt_on_termination() -> None:
 
 
 def _stay(console: Console) -> None:
-    console.print("everything stays up; Ctrl-C ends it")
+    console.print("everything keeps running; press Ctrl-C to stop it")
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()

@@ -137,8 +137,10 @@ class DemoDeployment:
         ]
         (self.folder / ENVIRONMENT).write_text("".join(lines))
         latest = self.folder.parent / LATEST
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(self.folder.name)
+        # Put in place at once: another demo may do the same just now.
+        made = self.folder / LATEST
+        made.symlink_to(self.folder.name)
+        made.replace(latest)
 
 
 def eventually(look: Callable[[], Any], otherwise: str, within: float = 60) -> None:

@@ -164,12 +164,13 @@ class Accounts:
 
         self._database.write(work)
 
-    def resume(self, alias: str) -> None:
-        """End a pause now."""
+    def resume(self, alias: str, *, because: str = "") -> None:
+        """End a pause now if its reason begins with ``because``."""
         self._database.write(
             lambda connection: connection.execute(
                 update(accounts)
                 .where(accounts.c.alias == alias)
+                .where(accounts.c.postponed_because.startswith(because, autoescape=True))
                 .values(postponed_until=None, postponed_because=None)
             )
         )

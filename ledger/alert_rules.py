@@ -68,7 +68,7 @@ def missed_days(account: str, first: str, last: str) -> Alert:
     cause = day_cause(account, first if first == last else f"{first}..{last}")
     message = (
         f"account {account} has no export of the days from {first} to {last}, and no later night "
-        f"will export them; run: python -m worker export --account {account} --from {first} "
+        f"will export them; run: earwitness export --account {account} --from {first} "
         f"--to {last}"
     )
     return Alert(cause, DAY, account, message)
@@ -80,7 +80,7 @@ def damaged_days(account: str, first: str, last: str, example: str) -> Alert:
     message = (
         f"days of account {account} from {first} to {last} are damaged: files are missing from "
         f"the archive (for example {example}); restore the files from a copy, or export the days "
-        f"again: python -m worker export --account {account} --from {first} --to {last}"
+        f"again: earwitness export --account {account} --from {first} --to {last}"
     )
     return Alert(cause, DAY, account, message)
 
@@ -235,7 +235,9 @@ class AlertRules:
             self.over(connection, ending)
         elif job.state == states.FAILED:
             if ending.contradicts is not None:
-                message = _message(job, "found other content in the archive than it wants to store")
+                message = _message(
+                    job, "found a different file in the archive under the name it was to store"
+                )
                 path = ending.contradicts
                 open_alert(
                     connection, archive_contradiction(path, job.account, message, job.job_id)

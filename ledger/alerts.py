@@ -170,7 +170,7 @@ def _locked(connection: Connection, cause: str) -> Row[Any]:
     if row is None:
         raise NotPossible(
             f"not done: there is no alert {cause!r}; to list the open alerts, run: "
-            "python -m worker alerts"
+            "earwitness alerts"
         )
     return row
 
@@ -185,13 +185,13 @@ def _refuse_unresolved(connection: Connection, row: Row[Any]) -> None:
     if row.kind == DECISION and _undecided(connection, row.job_id):
         raise NotPossible(
             f"not done: the call of alert {row.cause} still needs a decision; to decide and close "
-            f"the alert, run: python -m worker resolve {row.job_id} --placed|--not-placed "
+            f"the alert, run: earwitness resolve {row.job_id} --placed|--not-placed "
             "--by WHO --note WHY"
         )
     if row.kind == QUARANTINE and connection.execute(select(ledger.c.quarantined)).scalar_one():
         raise NotPossible(
             f"not done: the ledger is still in quarantine; to lift it and close alert {row.cause}, "
-            "run: python -m worker quarantine --lift --by WHO --note WHY"
+            "run: earwitness quarantine --lift --by WHO --note WHY"
         )
 
 

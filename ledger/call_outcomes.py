@@ -43,7 +43,7 @@ NEVER_REPEATED = "not done: a certified call is never retried; to call again, us
 
 _SENDER_DIED = (
     "its worker stopped responding while it requested the call; the call was not retried; check "
-    "the provider's panel, then run: python -m worker resolve"
+    "the provider's panel, then run: earwitness resolve"
 )
 
 _SAID = parameter("said", String())

@@ -43,7 +43,7 @@ _NUMBERED = (audit, obligations)
 
 
 def write_copy(database: Database, target: Path) -> None:
-    """Copy the ledger, as it is at this moment, into a new SQLite file. Workers go on meanwhile.
+    """Copy the ledger, as it is at this moment, into a new SQLite file. Workers keep running.
 
     Raises NotPossible if the file exists or could not be written, and LedgerAway.
     """
@@ -59,8 +59,8 @@ def write_copy(database: Database, target: Path) -> None:
     except (sqlite3.Error, DBAPIError) as error:
         why = error.orig if isinstance(error, DBAPIError) else error
         raise NotPossible(
-            f"not done: the copy could not be written ({why}); see the space on its disk, and try "
-            "again"
+            f"not done: the copy could not be written ({why}); check the free space on its disk, "
+            "and try again"
         ) from None
 
 
@@ -95,15 +95,15 @@ def examine(path: Path, *, may_be_in_use: bool = False) -> dict[str, int]:
             if version != newest_version():
                 raise SchemaMismatch(
                     f"not done: {path} has the schema version {version}, this program needs "
-                    f"{newest_version()}; nothing was changed; let EARWITNESS_LEDGER_URL name a "
-                    "copy of it and run: python -m worker migrate"
+                    f"{newest_version()}; nothing was changed; point EARWITNESS_LEDGER_URL at a "
+                    "copy of it and run: earwitness migrate"
                 )
             return {
                 table.name: int(file.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608 - our own tables
                 for table in metadata.sorted_tables
             }
     except (sqlite3.Error, TypeError) as error:
-        raise NotPossible(f"not done: {path} is not a ledger's copy ({error})") from None
+        raise NotPossible(f"not done: {path} is not a copy of a ledger ({error})") from None
 
 
 def take_copy(database: Database, source: Path, *, is_backup: bool) -> dict[str, int]:

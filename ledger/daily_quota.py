@@ -129,7 +129,7 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
     that day. Raises CapReached when no call is left.
 
     A call is taken when its job is opened, and returned when the job ends without anything having
-    left. So a caller that meets the cap learns that at once, and nothing was opened.
+    left. So a caller that reaches the cap learns that at once, and no job is opened.
     """
     today = cap.today(connection)
     day = today if due_at is None else cap.day(due_at)

@@ -99,7 +99,7 @@ class Days:
         on. ``night`` is the local date of the planning. Returns the opened days.
 
         The transactions are short, a few days in each, the oldest first: a plan that is interrupted
-        goes on with the days that are left when it runs again.
+        continues with the remaining days when it runs again.
         """
         opening = _Opening(night, request_for, by)
         openable = _openable(night, catchup_days)

@@ -43,7 +43,7 @@ class Foreign(LedgerError):
 
 
 class CapReached(LedgerError):
-    """The account's cap of paid calls is reached for today; nothing was opened or sent."""
+    """The account's cap of paid calls is reached for today; no job was opened, nothing was sent."""
 
 
 class Expired(LedgerError):

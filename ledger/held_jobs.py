@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from .alerts import EVERY_ACCOUNT, HELD, Alert, Alerts
-from .core.database import Database
-from .core.held import ACCOUNT, ARCHIVE, CREDENTIALS, DISK, OF_ONE_ACCOUNT, Held, statement
-from .core.job import iso
+from typing import Any
 
-#: For how long jobs are held before people are told, in seconds.
+from sqlalchemy import ColumnElement, select, update
+
+from .alerts import EVERY_ACCOUNT, HELD, Alert, Alerts
+from .core import states
+from .core.database import Database, now
+from .core.held import ACCOUNT, ARCHIVE, CREDENTIALS, DISK, NOTE, OF_ONE_ACCOUNT, Held, statement
+from .core.job import iso
+from .core.queue_names import in_any_queue
+from .core.schema import jobs
+
+#: How long jobs are held before an alert is opened, in seconds.
 ALERT_SECONDS = 180.0
 
 _MEANING = {
     ARCHIVE: "the archive",
-    DISK: "a disk without room",
+    DISK: "a full disk",
     CREDENTIALS: "credentials that the provider refuses",
     ACCOUNT: "an account that no running worker knows",
 }
@@ -31,6 +38,26 @@ class HeldJobs:
             lambda connection: [Held(**row._mapping) for row in connection.execute(statement())]  # noqa: SLF001
         )
 
+    def notes(self, account: str, obstacle: str, key: str) -> list[Any]:
+        """Return what the work of an account's jobs that wait for this obstacle says under a key,
+        None for each that says nothing. Raises LedgerAway.
+        """
+        of_key = select(jobs.c.work[key]).where(*_waits(account, obstacle))
+        return self._database.read(
+            lambda connection: list(connection.execute(of_key).scalars().all())
+        )
+
+    def hasten(self, account: str) -> int:
+        """Let the jobs of an account that wait for its credentials, or for a worker that knows it,
+        be tried at once; return how many there are. Raises LedgerAway.
+        """
+        hastened = (
+            update(jobs)
+            .where(*_waits(account, *OF_ONE_ACCOUNT), jobs.c.next_attempt_at > now())
+            .values(next_attempt_at=now(), hinted_at=None)
+        )
+        return self._database.write(lambda connection: connection.execute(hastened).rowcount)
+
     def update_alerts(self, *, after_seconds: float = ALERT_SECONDS) -> None:
         """Open the alert of each obstacle that has held jobs for so long, and close the alerts of
         the obstacles that hold none. Raises LedgerAway.
@@ -42,6 +69,16 @@ class HeldJobs:
                 self._alerts.open(_alert(cause, groups))
         for cause in is_open - found.keys():
             self._alerts.close(cause)
+
+
+def _waits(account: str, *obstacles: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for an account's jobs that wait for one of these obstacles."""
+    return (
+        jobs.c.state == states.WAITING,
+        in_any_queue(),
+        jobs.c.account == account,
+        jobs.c.work[NOTE, "by"].as_string().in_(obstacles),
+    )
 
 
 def _by_cause(found: list[Held]) -> dict[str, list[Held]]:
@@ -63,6 +100,6 @@ def _alert(cause: str, groups: list[Held]) -> Alert:
         HELD,
         account,
         f"{have} been held by {_MEANING[obstacle]} since {iso(since)} (accounts: {names}); nothing "
-        "is lost: each goes on by itself; to see what is wrong, run: python -m worker doctor; to "
-        "see the jobs: python -m worker status --state waiting",
+        "is lost: each continues by itself; to see what is wrong, run: earwitness doctor; to "
+        "see the jobs: earwitness status --state waiting",
     )

@@ -80,7 +80,7 @@ class Identity:
             _refuse_newer(version)
             raise SchemaMismatch(
                 f"the ledger's schema has version {version}, this program needs "
-                f"{newest_version()}; nothing was changed; run: python -m worker migrate"
+                f"{newest_version()}; nothing was changed; run: earwitness migrate"
             )
         quarantine.finish(self._database)
         return self.identity()
@@ -114,7 +114,7 @@ class Identity:
         )
 
     def quarantine(
-        self, *, by: str = "ledger", note: str = "calls placed since its copy are not known"
+        self, *, by: str = "ledger", note: str = "calls placed since the backup are unknown"
     ) -> None:
         """Quarantine the ledger.
 

@@ -25,16 +25,16 @@ MEANING = (
     "work continues"
 )
 WAY_OUT = (
-    "compare the calls in the provider's panel with those in the ledger, then run: python -m "
-    "worker quarantine --lift --by WHO --note WHY"
+    "compare the calls in the provider's panel with those in the ledger, then run: "
+    "earwitness quarantine --lift --by WHO --note WHY"
 )
 #: The cause of the quarantine's alert.
 CAUSE = QUARANTINE
 _REASON = (
     "unknown: the ledger was restored and does not know whether this call was placed; nothing was "
-    "sent this time; check the provider's panel, then run: python -m worker resolve"
+    "sent this time; check the provider's panel, then run: earwitness resolve"
 )
-#: The states of a call of which nothing has left.
+#: The states of a call before anything was sent.
 _BEFORE_SENDING = (states.PENDING, states.WAITING, states.RUNNING)
 _UNSENT = (
     select(jobs.c.job_id, jobs.c.state)
@@ -68,8 +68,8 @@ def open_withheld(connection: Connection, request: Request, *, by: str) -> Job |
 
 
 def withhold(connection: Connection, job_id: str, before: str, *, by: str) -> Job | None:
-    """Let a call of which nothing left under this ledger wait for a decision; return None if the
-    call is no longer in the state ``before``. The call's holder loses its lease.
+    """Make a call of which nothing was sent under this ledger wait for a decision; return None if
+    the call is no longer in the state ``before``. The call's holder loses its lease.
     """
     job = change(
         connection,

@@ -19,6 +19,5 @@ def refuse_ignored(account: Account, given: Mapping[str, object], taken: Collect
         if name not in taken:
             raise WrongField(
                 name,
-                f"account {account.alias!r} is at {account.provider}, which ignores it; "
-                "leave it out",
+                f"account {account.alias!r} is at {account.provider}, which ignores it; remove it",
             )

@@ -218,7 +218,7 @@ class StartsRecordings(ListsCalls, Protocol):
 
 
 class StopsRecordings(StartsRecordings, Protocol):
-    """A recording can be ended while its call goes on."""
+    """A recording can be stopped while its call continues."""
 
     @staticmethod
     def stop_parameters(account: Any, given: Mapping[str, Any]) -> dict[str, Any]:

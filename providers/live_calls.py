@@ -39,7 +39,7 @@ class LiveCall:
 
 def going_on(calls: Sequence[LiveCall]) -> str:
     """Return the number of calls in progress, as a sentence without a full stop."""
-    return f"{len(calls)} call{'s' * (len(calls) != 1)} going on"
+    return f"{len(calls)} call{'s' * (len(calls) != 1)} in progress"
 
 
 @dataclass(frozen=True)

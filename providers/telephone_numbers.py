@@ -48,7 +48,7 @@ def e164(country: str, phone: str) -> str:
 def _parsed(country: str, phone: str) -> tuple[str, phonenumbers.PhoneNumber]:
     region = country.strip().upper()
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise BadCountry("the country is unknown: give its two letters of ISO 3166, such as ES")
+        raise BadCountry("the country is unknown: give its two-letter ISO 3166 code, such as ES")
     number = _read(region, phone)
     if number is None:
         raise BadNumber(

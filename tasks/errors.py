@@ -29,7 +29,7 @@ from config.error_names import ErrorName
 #: How an error's message begins: what is known of the work that was asked for.
 Outcome = Literal["done", "not done", "unknown"]
 
-_NEW_ID = "no: take a new id"
+_NEW_ID = "no: use a new request id"
 
 
 class JobError(Exception):
@@ -93,7 +93,7 @@ class Uncertain(JobError):
     """Whether the work was done cannot be known."""
 
     outcomes = ("unknown",)
-    send_again = "never by a program: look first"
+    send_again = "never automatically: check what happened first"
 
 
 class Unreachable(JobError):

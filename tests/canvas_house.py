@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -178,8 +179,8 @@ class CanvasHouse:
                 connection.execute(update(waiters).where(mine).values(**values))
 
     def is_quiet(self, in_hand: int = 0) -> bool:
-        """Whether no message lies in a queue or is in hand; with ``in_hand``, so many may be in the
-        hands of a worker that was killed.
+        """Whether no message lies in a queue or is in hand, and the application runs no task; with
+        ``in_hand``, so many may be in the hands of a worker that was killed.
         """
         queues = ("shop", "earwitness", "earwitness.due", "earwitness.downloads")
         with self.deployment.valkey.client() as client:
@@ -187,7 +188,17 @@ class CanvasHouse:
                 not any(client.llen(queue) for queue in queues)
                 and client.hlen("unacked") == 0
                 and client.hlen("earwitness.unacked") <= in_hand
+                and self._shop_rests()
             )
+
+    def _shop_rests(self) -> bool:
+        """Whether every task that the application has received has ended: it acknowledges one
+        before it runs it.
+        """
+        log = self._folder / "shop.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        received = set(re.findall(r"Task [\w.]+\[([^]]+)\] received", text))
+        return received <= set(re.findall(r"Task [\w.]+\[([^]]+)\] (?!received)", text))
 
     def is_idle(self, in_hand: int = 0) -> bool:
         """Whether besides every task was answered."""

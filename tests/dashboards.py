@@ -123,7 +123,8 @@ def started(
     """``celery -A worker flower`` in a folder, all else said by the environment; its address."""
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "worker", "flower", *arguments]
-    said = {**house.environment, "FLOWER_PORT": str(port), "PYTHONPATH": str(ROOT), **environment}
+    found = {} if folder == ROOT else {"PYTHONPATH": str(ROOT)}
+    said = {**house.environment, "FLOWER_PORT": str(port), **found, **environment}
     number = len(house.processes)
     process = Process(command, said, house.folder / f"flower-{number}.log", folder=folder)
     house.processes.append(process)

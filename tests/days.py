@@ -24,7 +24,7 @@ _NEVER = 1_000_000
 
 class Days:
     """Three days of an account whose exports are not ready until ``release``, and one day of
-    another, whose ZIP of ``size`` bytes comes slowly, within ``seconds``.
+    another, whose ZIP of ``size`` bytes comes slowly, within ``seconds``, until ``hurry``.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Days:
         simulators: Simulators,
         *,
         size: int = 6 * MB,
-        seconds: float = 6,
+        seconds: float = 20,
         **options: Any,
     ) -> None:
         self.log = simulators
@@ -88,8 +88,13 @@ class Days:
         return list(self.log.log.transfers(export["job_ids"][0]))
 
     def release(self) -> None:
-        """The provider has every export ready from now on."""
+        """The provider has every export ready from now on, and what is slow comes fast."""
         self.waiting.configure(ready_after_polls=0)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """The rest of the slow ZIP comes at once."""
+        self.moving.configure(bytes_per_second=None)
 
     def runs(self, alias: str | None = None) -> list[Job]:
         """The days' own jobs."""

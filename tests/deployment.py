@@ -88,7 +88,7 @@ class Process:
         self.output = output
         self._file = output.open("ab")
         self.popen: subprocess.Popen[bytes] | Forked
-        if forked.can_be(command, environment):
+        if forked.can_be(command, environment, folder):
             outputs = (output, output)
             self.popen = Forked(command[2], command[3:], environment, folder, outputs)
             return

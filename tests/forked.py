@@ -1,8 +1,9 @@
-"""Processes that start fast: forked from one that has loaded the libraries and our lower layers.
+"""Processes that start fast: forked from one that has loaded the libraries and our modules.
 
 What reads settings while it is imported is loaded by the new process itself, under its own
-environment, as by ``python -m ...``. Only the second of imports that every start repeats is saved.
-Tests that need a whole start set a variable such as PYTHONUNBUFFERED (see ``can_be``).
+environment, as by ``python -m ...``. Only the second of imports that every start repeats is saved
+(see preloaded.py). Tests that need a whole start set a variable such as PYTHONUNBUFFERED (see
+``can_be``).
 """
 
 from __future__ import annotations
@@ -23,64 +24,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-_LIBRARIES = (
-    "alembic.command",
-    "anyio",
-    "celery.__main__",
-    "celery.apps.beat",
-    "celery.apps.worker",
-    "celery.backends.redis",
-    "celery.bin.celery",
-    "celery.concurrency.thread",
-    "celery.fixups.django",
-    "celery.worker.consumer",
-    "celery.worker.worker",
-    "celery.worker.pidbox",
-    "cryptography.fernet",
-    "cryptography.hazmat.primitives.kdf.hkdf",
-    "defusedxml.ElementTree",
-    "flower.command",
-    "h11",
-    "httpcore._async",
-    "httpcore._sync",
-    "httpx",
-    "kombu.transport.redis",
-    "obstore",
-    "phonenumbers",
-    "prometheus_client.core",
-    "psycopg",
-    "pydantic.networks",
-    "pydantic_settings",
-    "rich.console",
-    "rich.live",
-    "rich.table",
-    "sqlalchemy.dialects.postgresql",
-    "sqlalchemy.dialects.sqlite",
-    "stamina",
-    "yaml",
-)
-
-#: The layers that read no setting while they are imported.
-_LAYERS = ("config", "providers", "archive", "ledger")
-#: It creates the Celery application, and so reads the settings.
-_READS_SETTINGS = "config.celery"
-
-
-def _modules() -> list[str]:
-    """The modules of the lower layers. Alembic loads the migrations by their path."""
-    names = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for name in _LAYERS
-        for path in sorted((ROOT / name).rglob("*.py"))
-        if "migrations" not in path.parts and path.name != "__main__.py"
-    ]
-    return [name.removesuffix(".__init__") for name in names if name != _READS_SETTINGS]
-
-
 #: The one context for processes that fork from a loaded one: its server is started once, with what
 #: was asked to be loaded until then.
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload([*_LIBRARIES, *_modules(), __name__])
+context.set_forkserver_preload([f"{__package__}.preloaded", __name__])
 
 
 class Forked:
@@ -142,10 +89,10 @@ def run(
     within: float,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m module arguments`` to its end, as ``subprocess.run`` would. A Python that is
-    told something by its environment is started anew.
+    told something by its environment is restarted.
     """
     command = [sys.executable, "-m", module, *arguments]
-    if not can_be(command, environment):
+    if not can_be(command, environment, folder):
         return subprocess.run(
             command,
             cwd=folder,
@@ -166,10 +113,12 @@ def run(
     return subprocess.CompletedProcess(command, status, said, complained)
 
 
-def can_be(command: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether a command can be started so: a module, under a Python that nothing is told."""
+def can_be(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> bool:
+    """Whether a command can be started so: a module of this project's folder, under a Python that
+    nothing is told. In another application, our tasks would be there as well.
+    """
     told = any(name.startswith("PYTHON") for name in environment)
-    return not told and list(command[:2]) == [sys.executable, "-m"]
+    return not told and folder == ROOT and list(command[:2]) == [sys.executable, "-m"]
 
 
 def _become(
@@ -194,21 +143,12 @@ def _become(
     sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), "utf-8")
     sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), "utf-8", line_buffering=True)
     sys.path[:] = [folder, *(path for path in sys.path if _installed(path))]
-    if Path(folder) != ROOT:
-        _forget_our_modules()
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         # A process of multiprocessing's ends without it.
         atexit._run_exitfuncs()
-
-
-def _forget_our_modules() -> None:
-    """Let a process that runs elsewhere import what lies there, or not find it."""
-    for name in list(sys.modules):
-        if name.partition(".")[0] in _LAYERS:
-            del sys.modules[name]
 
 
 def _installed(path: str) -> bool:

@@ -152,7 +152,7 @@ def sending(data: bytes) -> Serve:
 
 
 def after(data: bytes, then: Serve) -> Serve:
-    """Sends these bytes at once, and goes on in another way."""
+    """Sends these bytes at once, and continues in another way."""
 
     def serve(link: socket.socket, server: Server) -> None:
         link.sendall(data)

@@ -104,7 +104,7 @@ def relay(url: str) -> Iterator[Relay]:
 
 @contextmanager
 def suspended(pid: int) -> Iterator[None]:
-    """Stop a process and all its children by SIGSTOP, and let them go on at the end."""
+    """Stop a process and all its children by SIGSTOP, and let them continue at the end."""
     root = psutil.Process(pid)
     stopped = [root, *root.children(recursive=True)]
     try:

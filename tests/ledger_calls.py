@@ -138,7 +138,7 @@ def begins(ledger: Ledger, asked: Request) -> tuple[str, bool]:
 
 
 def refused_by_the_cap(ledger: Ledger, request_id: str, **given: Any) -> bool:
-    """Whether a call can not be opened because of the cap."""
+    """Whether a call cannot be opened because of the cap."""
     return begins(ledger, call(request_id, **given))[0] == CapReached.__name__
 
 

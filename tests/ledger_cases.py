@@ -206,7 +206,7 @@ def _quarantine(ledger: Ledger) -> None:
 
 
 def _outbox(ledger: Ledger) -> None:
-    """What is owed is claimed, and discharged, failed or put off."""
+    """What is pending is claimed, and discharged, failed or put off."""
     for n in range(4):
         ledger.outbox.owe("", "a12", "chain", {"n": n})
     ids = [one.id for one in ledger.outbox.due(limit=500) if one.account == "a12"]

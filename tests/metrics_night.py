@@ -94,7 +94,7 @@ class Night:
         return seen[0]
 
     def happens(self, app: Celery) -> None:
-        """Everything but the transfer, which goes on."""
+        """Everything but the transfer, which continues."""
         self.house.ledger.identity.note_backup(by="cron", why="to a folder")
         self.india.seed(DAY, ZONE, 3)
         self.india.withhold(self.india.recordings()[0]["id"], "everywhere")

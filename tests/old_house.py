@@ -180,7 +180,7 @@ class OldHouse:
         assert self.ask("verify", "archive.verify")["files"]
 
     def record_calls(self) -> None:
-        """A call recorded at VoipNow, one collected from Ozeki, and one that goes on."""
+        """A call recorded at VoipNow, one collected from Ozeki, and one that continues."""
         call = self.pbx.begin_call()
         started = self.ask("voipnow", "recording.start", account="pbx", call_id=call["id"])
         assert started["recording_since"], started

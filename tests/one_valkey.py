@@ -9,6 +9,7 @@ import redis
 from kombu import pools
 
 from .servers import Valkey
+from .waiting import LOADED_SECONDS
 
 #: Commands that change more of a server than its keys, as INFO names them.
 _LASTING = ("acl|", "client|pause", "config|set", "debug", "failover", "function|", "replicaof")
@@ -32,7 +33,7 @@ class OneValkey:
             server = Valkey()
             server.start()
         pid = server.pid
-        lasting = _lasting(server)
+        lasting = _lasting(server, LOADED_SECONDS)
         try:
             yield server
             if _emptied(server, pid, lasting) and self._idle is None:
@@ -55,7 +56,10 @@ def _emptied(server: Valkey, pid: int, lasting: dict[str, int]) -> bool:
     _forget_pooled_connections(server.port)
     try:
         with server.client(socket_timeout=_PATIENCE_SECONDS) as client:
-            if client.info("server")["process_id"] != pid or _lasting(server) != lasting:
+            if (
+                client.info("server")["process_id"] != pid
+                or _lasting(server, _PATIENCE_SECONDS) != lasting
+            ):
                 return False
             # Connections first: what they have sent is then not read after their keys are removed.
             for kind in ("normal", "pubsub"):
@@ -68,9 +72,9 @@ def _emptied(server: Valkey, pid: int, lasting: dict[str, int]) -> bool:
     return True
 
 
-def _lasting(server: Valkey) -> dict[str, int]:
+def _lasting(server: Valkey, patience: float) -> dict[str, int]:
     """How often the commands that change a server for good were called on it."""
-    with server.client(socket_timeout=_PATIENCE_SECONDS) as client:
+    with server.client(socket_timeout=patience) as client:
         stats = client.info("commandstats")
     names = {name: name.removeprefix("cmdstat_") for name in stats}
     return {name: stats[full]["calls"] for full, name in names.items() if name.startswith(_LASTING)}

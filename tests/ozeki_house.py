@@ -84,7 +84,7 @@ class OzekiHouse:
 
     def post(self, url: str, fields: dict[str, str], **more: Any) -> httpx.Response:
         """Send a form as the telephone system does."""
-        return httpx.post(url, data=fields, trust_env=False, **more)
+        return httpx.post(url, data=fields, trust_env=False, **{"timeout": 30, **more})
 
     def recorded(self, **given: Any) -> str:
         """A call that is recorded; its id."""

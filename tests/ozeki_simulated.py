@@ -66,7 +66,7 @@ class Receiver:
     def wait_for(self, count: int) -> None:
         """Returns when so many notifications have come."""
         with self._came:
-            assert self._came.wait_for(lambda: len(self.received) >= count, timeout=10)
+            assert self._came.wait_for(lambda: len(self.received) >= count, timeout=30)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

@@ -38,6 +38,7 @@ from providers.interface import (
     StopsRecordings,
 )
 
+from . import forked
 from .certified_calls import ASKED
 from .deployment import ROOT, Deployment, Process, eventually
 from .metrics_night import Shown
@@ -59,13 +60,14 @@ class House(Deployment):
     def celery(self, *arguments: str, name: str) -> Process:
         if self.module is None:
             return super().celery(*arguments, name=name)
-        program = f"import {self.module}; from celery.__main__ import main; main()"
-        command = [sys.executable, "-c", program, "-A", "worker", *arguments]
-        return self._started(command, name)
+        return self._started(self._command("celery", "-A", "worker", *arguments), name)
 
     def hooks(self) -> Process:
         """Start the receiver of notifications."""
         return self._started([sys.executable, "-m", "worker", "hooks"], "hooks")
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "tests.with_module", str(self.module), *words]
 
     def _started(self, command: list[str], name: str) -> Process:
         process = Process(command, self.environment, self.folder / f"{name}.log")
@@ -75,16 +77,8 @@ class House(Deployment):
     def run(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
         if self.module is None:
             return super().run(*arguments, within=within)
-        program = f"import {self.module}; from worker.commands.cli import run; exit(run())"
-        return subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
+        _, _, module, *words = self._command("worker", *arguments)
+        return forked.run(module, words, self.environment, ROOT, within=within)
 
 
 @dataclass
@@ -129,7 +123,7 @@ class Contract:
         return dict(json.loads(self.house.store.read(path)))
 
     def settled(self) -> None:
-        """Nothing is owed any more, chain entries and receipts included."""
+        """Nothing is pending any more, chain entries and receipts included."""
         what = f"{self.name}: something is owed"
         eventually(lambda: not self.house.ledger.outbox.waiting(), what=what)
 
@@ -203,7 +197,7 @@ def archives(contract: Contract, plan: Plan, day: date) -> None:
     name, play = contract.name, cast(Listing, contract.play)
     ids = play.seed(day, ZONE, 4)
     lists(contract, ids)
-    shown = Shown(httpx.get(f"{contract.metrics_url}/metrics", trust_env=False).text)
+    shown = Shown(httpx.get(f"{contract.metrics_url}/metrics", trust_env=False, timeout=30).text)
     late = shown.value("nights_unplanned", account=ALIAS)
     assert late, f"{name}: no metric tells that its nights are not planned"
     play.withhold(ids[1])
@@ -225,7 +219,7 @@ def archives(contract: Contract, plan: Plan, day: date) -> None:
 
 
 def rebuilds(contract: Contract, day: date) -> None:
-    """A ledger made anew from the archive knows the day as before."""
+    """A ledger rebuilt from the archive knows the day as before."""
     before = contract.house.ledger.days.of(ALIAS, day, day)
     jobs = {job.job_id: job for job in contract.house.ledger.jobs.jobs(limit=100)}
     ledger = _rebuilt(contract)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
 from celery.result import AsyncResult
-from jsonschema import Draft202012Validator
 
 from tasks.errors import BY_NAME, JobError
 from worker.catalogue.contents import contents
+
+# It would make 38 parsers, which takes more than a second, for a format that no schema of ours has:
+# jsonschema does without it.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+from jsonschema import Draft202012Validator  # noqa: E402
 
 
 def closed(schema: Any) -> Any:

@@ -122,7 +122,7 @@ class Scene:
         auth = ("ops", FLOWER_PASSWORD)
         url = f"{self.flower_url}/workers?json=1"
         try:
-            return self.node in httpx.get(url, auth=auth, trust_env=False).text
+            return self.node in httpx.get(url, auth=auth, trust_env=False, timeout=30).text
         except httpx.HTTPError:
             return False
 
@@ -301,7 +301,9 @@ class Scene:
             ]
         paths.append(f"/nowhere/{self.planted}")
         auth = ("ops", FLOWER_PASSWORD)
-        with httpx.Client(base_url=self.flower_url, auth=auth, trust_env=False) as client:
+        with httpx.Client(
+            base_url=self.flower_url, auth=auth, trust_env=False, timeout=30
+        ) as client:
             assert client.get("/tasks", auth=("ops", "wrong")).status_code == 401
             for path in paths:
                 kind = re.sub("/(planted-[^/]*|[^/]*(-[^/]*){4})$", "/<id>", path.partition("?")[0])

@@ -82,7 +82,7 @@ class Node:
         """End it by SIGKILL."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=30)
             self._process = None
 
     def client(self, **options: Any) -> redis.Redis:

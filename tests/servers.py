@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
 import uuid
 import warnings
@@ -24,6 +26,7 @@ from demo.ports import PORTS, is_free
 from ledger.ledger import Ledger
 
 from .unused_ledgers import unused
+from .waiting import LOADED_SECONDS, eventually
 
 with warnings.catch_warnings():
     # Without XDG_RUNTIME_DIR it warns at its import that sockets go to a temporary directory.
@@ -43,12 +46,18 @@ def _own_ports() -> Iterator[int]:
 
 
 _PORTS = _own_ports()
-_DISCONNECT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'"
+_DISCONNECT = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = '{}'"
 
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nothing listens and that no outgoing connection takes."""
     return next(port for port in _PORTS if is_free(port))
+
+
+def _wait_for_the_end(pid: int) -> None:
+    """Wait until a process that was killed is gone, and its port with it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.wait_procs([psutil.Process(pid)], timeout=LOADED_SECONDS)
 
 
 class Valkey:
@@ -77,19 +86,20 @@ class Valkey:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._server.start()
+        self._server.start(timeout=60)
         with self.client() as client:
             self.pid = int(client.info("server")["process_id"])
 
     def stop(self) -> None:
         """End it in order."""
         self.thaw()
-        self._server.stop()
+        self._server.stop(timeout=LOADED_SECONDS)
 
     def kill(self) -> None:
         """End it by SIGKILL."""
         self._frozen = False
         self._server.terminate()
+        _wait_for_the_end(self.pid)
 
     def freeze(self) -> None:
         """Stop its process by SIGSTOP: connections stay open and nothing answers."""
@@ -97,7 +107,7 @@ class Valkey:
         self._frozen = True
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Let a frozen process continue."""
         if self._frozen:
             os.kill(self.pid, signal.SIGCONT)
             self._frozen = False
@@ -146,9 +156,18 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers; after a crash it recovers what was committed."""
-        self._server.start()
+        eventually(self._started, within=60, what="PostgreSQL did not start")
         self._execute("ALTER SYSTEM SET fsync = off")
         self._execute("SELECT pg_reload_conf()")
+
+    def _started(self) -> bool:
+        try:
+            # It gives up after ten seconds, which a loaded machine may take; what it began goes on.
+            self._server.start()
+            self._execute("SELECT 1")
+        except (subprocess.TimeoutExpired, psycopg.OperationalError):
+            return False
+        return True
 
     def stop(self) -> None:
         """End it in order, which breaks every open connection."""
@@ -161,9 +180,9 @@ class Postgres:
 
     def crash(self) -> None:
         """End it without a word: what was not committed is gone, the rest is recovered at start."""
-        process = psutil.Process(self.pid)
-        os.kill(process.pid, signal.SIGQUIT)
-        psutil.wait_procs([process], timeout=10)
+        pid = self.pid
+        os.kill(pid, signal.SIGQUIT)
+        _wait_for_the_end(pid)
 
     def url(self, database: str) -> str:
         """SQLAlchemy's URL of a database."""

@@ -30,7 +30,7 @@ def test_refused_alerts_do_not_hold_up_the_next(
     receiver: AlertReceiver,  # noqa: F811
     status: int,
 ) -> None:
-    """Forty that the receiver answers with a refusal are owed on; the forty-first is taken in the
+    """Forty that the receiver answers with a refusal stay pending; the forty-first is taken in the
     same round, and a new one before any of them is sent again.
     """
     ledger = here(receiver.url)
@@ -67,7 +67,7 @@ def test_an_alert_of_another_version_holds_up_no_other(
     here: Callable[..., Ledger],  # noqa: F811
     receiver: AlertReceiver,  # noqa: F811
 ) -> None:
-    """What this version cannot write stays owed, with its kind of failure as the reason."""
+    """What this version cannot write stays pending, with its kind of failure as the reason."""
     ledger = here(receiver.url)
     ledger.outbox.owe("", "india", WEBHOOK, {"cause": "x", "of": "a later version"})
     _told(ledger, 1)

@@ -74,7 +74,7 @@ def relay(folder: Path, to: str, **environment: str) -> Iterator[str]:
     with subprocess.Popen([sys.executable, str(program), to], env=given) as process:
         address = f"http://127.0.0.1:{port}/"
         try:
-            eventually(lambda: _answers(address), within=30, what="the relay does not listen")
+            eventually(lambda: _answers(address), what="the relay does not listen")
             yield address
         finally:
             process.terminate()

@@ -30,7 +30,7 @@ def test_promtool_accepts_the_rules(arguments: list[str]) -> None:
         cwd=RULES.parent,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
 

@@ -96,7 +96,7 @@ def due_again(ledger: Ledger) -> None:
 
 
 def reason(ledger: Ledger) -> str:
-    """Why something is owed, as `status` shows it."""
+    """Why something is pending, as `status` shows it."""
     (owed,) = ledger.outbox.waiting()
     assert owed["kind"] == "webhook"
     return str(owed["reason"])
@@ -166,7 +166,7 @@ def test_the_end_says_by_whose_word_it_is(
     with caplog.at_level(logging.INFO):
         discharge_due()
     said = [one.getMessage() for one in caplog.records if one.name == "earwitness.alerts"]
-    over = f"over: {REFUSED.message}"
+    over = f"resolved: {REFUSED.message}"
     assert said[1] == said[4] == over
     assert said[3] == f"{over}; closed by ana: +34600123456 has paid"
     while deliver_due():
@@ -184,8 +184,8 @@ def test_the_end_says_by_whose_word_it_is(
 def test_what_is_not_taken_is_sent_again_as_the_same(
     here: Callable[..., Ledger], receiver: AlertReceiver
 ) -> None:
-    """A failure and a redirect are no answer: it stays owed with the reason, without the address'
-    key; each attempt has a signature of its own, the same id, and the end waits for it.
+    """A failure and a redirect are no answer: it stays pending with the reason, without the
+    address' key; each attempt has a signature of its own, the same id, and the end waits for it.
     """
     ledger = here(receiver.url)
     ledger.alerts.open(REFUSED)
@@ -209,7 +209,7 @@ def test_what_is_not_taken_is_sent_again_as_the_same(
 def test_without_an_address_nothing_is_owed_to_anybody(
     here: Callable[..., Ledger], receiver: AlertReceiver
 ) -> None:
-    """The log has it. What was owed to an address that is not set any more is forgotten."""
+    """The log has it. What was pending for an address that is not set any more is forgotten."""
     ledger = here(receiver.url)
     ledger.alerts.open(REFUSED)
     discharge_due()
@@ -243,8 +243,8 @@ def test_nobody_else_is_told(here: Callable[..., Ledger], tmp_path: Path) -> Non
 def test_a_receipt_that_differs_is_told_once(
     here: Callable[..., Ledger], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where another file stands in a receipt's place it stays; the receipt stays owed, and people
-    are told once, however often it is tried.
+    """Where another file stands in a receipt's place it stays; the receipt stays pending, and
+    people are told once, however often it is tried.
     """
     ledger = here(None)
     context.store.cache_clear()
@@ -367,7 +367,10 @@ def test_three_nights_of_one_incomplete_day(
     assert [one["repeated"] for one in taken] == [0, 2]
     lines = [json.loads(line) for line in worker.log().splitlines() if line.startswith("{")]
     alerts = [one for one in lines if one["logger"] == "earwitness.alerts"]
-    assert [one["message"][:10] for one in alerts] == [f"day {day}"[:10], f"over: day {day}"[:10]]
+    assert [one["message"][:14] for one in alerts] == [
+        f"day {day}"[:14],
+        f"resolved: day {day}"[:14],
+    ]
     assert {(one["account"], one["cause"]) for one in alerts} == {("india", cause)}
     assert all(one["job_id"] for one in alerts)
     assert "k3y-of-chat" not in worker.log()

@@ -304,7 +304,7 @@ def test_a_listed_size_is_enough_and_another_is_refused(tmp_path: Path) -> None:
     assert checked(tmp_path, cut, expected_bytes=len(cut), expected_ms=90_000) == "mp3"
     with pytest.raises(Damaged, match="is cut: 3311 bytes where the provider lists 3312"):
         checked(tmp_path, cut, expected_bytes=3312)
-    with pytest.raises(Damaged, match="is longer than it should be: 3313 bytes"):
+    with pytest.raises(Damaged, match="is longer than listed: 3313 bytes"):
         checked(tmp_path, mp3() + b"\n", expected_bytes=3312)
 
 
@@ -343,7 +343,7 @@ def test_cut_anywhere_nothing_is_raised() -> None:
 
 
 def test_bytes_that_could_be_sound_are_told_from_pages() -> None:
-    """Bare samples may begin with any byte; a page of text, zeros or nothing is no recording."""
+    """Bare samples may begin with any byte; a page of text, zeros or nothing is not a recording."""
     for data in (b"\x7b\x7f\xff\x80" * 99, b"<\x00\x01" * 99, mp3()[:-9], b"\xff\xfb\x90\x64"):
         assert may_be_sound(data)
     for name in ("html", "json", "xml", "empty", "zeros"):

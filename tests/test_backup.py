@@ -73,14 +73,14 @@ def test_a_backup_is_whole_private_and_without_secrets(
     house, target = office.house, tmp_path / "kept" / "backup"
     worker = house.worker()
     with house.producer() as app:
-        office.ask(app, "c1").get(timeout=30)
+        office.ask(app, "c1").get(timeout=60)
         house.send(app, "export.run", account="india", day=YESTERDAY.isoformat()).get(timeout=60)
         eventually(lambda: not house.ledger.outbox.waiting(), what="something is owed")
         before = rows(house.ledger)
         done = house.run("backup", "--to", str(target), "--json")
         assert done.returncode == 0, done.stderr
         manifest = json.loads(done.stdout)
-        office.ask(app, "c2").get(timeout=30)
+        office.ask(app, "c2").get(timeout=60)
     _is_private(target)
     _tells_no_secret(house, target)
     assert manifest["rows"]["jobs"] == len(before["jobs"])
@@ -164,7 +164,7 @@ def test_a_ledger_moves_from_sqlite_to_postgresql(
     house = office.house
     worker = house.worker()
     with house.producer() as app:
-        first = office.ask(app, "c1").get(timeout=30)
+        first = office.ask(app, "c1").get(timeout=60)
         worker.kill()
         before, old = rows(house.ledger), house.ledger_url
         with postgres.database() as url:
@@ -175,8 +175,8 @@ def test_a_ledger_moves_from_sqlite_to_postgresql(
             new = Ledger(url, lease_seconds=10)
             assert rows(new) == before
             house.worker("moved")
-            assert office.ask(app, "c1").get(timeout=30) == first
-            assert office.ask(app, "c2").get(timeout=30)["state"] == states.DONE
+            assert office.ask(app, "c1").get(timeout=60) == first
+            assert office.ask(app, "c2").get(timeout=60)["state"] == states.DONE
             with new.database.engine.connect() as connection:
                 steps = connection.execute(select(func.count(), func.count(audit.c.id.distinct())))
                 assert len(set(steps.one())) == 1

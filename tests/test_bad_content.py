@@ -94,7 +94,7 @@ def test_what_is_no_whole_and_harmless_zip_is_never_stored(
                 app,
                 "export.retrieve",
                 account=name,
-                provider_job_id=job.get(timeout=30)["provider_job_ids"][0],
+                provider_job_id=job.get(timeout=60)["provider_job_ids"][0],
             )
             for name, job in created.items()
         }

@@ -29,7 +29,7 @@ ROWS = {
     "calls": 12,
     "slots": 4,
     "bursts": 2,
-    "enqueue": 3,
+    "enqueue": 5,
     "service": 3,
     "first-byte": 2,
     "retrieve": 6,

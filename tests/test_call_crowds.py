@@ -162,13 +162,13 @@ def test_a_ledger_without_a_past_beside_receipts_is_refused(
     calling = call_house(deploy, simulators)
     worker = calling.house.worker()
     with calling.house.producer() as app:
-        calling.ask(app, "r1").get(timeout=30)
+        calling.ask(app, "r1").get(timeout=60)
         eventually(calling.receipts)
         worker.stop()
         for path in calling.house.folder.glob("ledger.sqlite3*"):
             path.unlink()
         calling.ask(app, "r1")
         refused = calling.house.worker("again", ready=False)
-        assert refused.popen.wait(timeout=30) != 0
+        assert refused.popen.wait(timeout=60) != 0
     assert "belongs to ledger" in refused.log()
     assert calling.placed() == 1

@@ -58,7 +58,7 @@ def caller(house: Deployment) -> Iterator[Celery]:
 
 
 def _calls(house: Deployment, caller: Celery, account: str, **given: Any) -> list[dict[str, Any]]:
-    answer = house.send(caller, "call.list", account=account, **given).get(timeout=30)
+    answer = house.send(caller, "call.list", account=account, **given).get(timeout=60)
     assert answer.keys() == {"calls"}
     return list(answer["calls"])
 
@@ -91,7 +91,7 @@ def test_numbers_stay_with_the_caller(house: Deployment, caller: Celery, app: Ap
     """The worker's log tells how many calls there are, and Redis forgets them in ten minutes."""
     app.begin_call(other="34660777555", caller="Maria Gil <34660777555>")
     asked = house.send(caller, "call.list", account="pbx")
-    (call,) = asked.get(timeout=30)["calls"]
+    (call,) = asked.get(timeout=60)["calls"]
     assert "34660777555" in call["caller"]
     log = house.processes[0].log
     eventually(lambda: f"{asked.id}] succeeded" in log(), what="its end is not in the log")

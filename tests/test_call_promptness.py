@@ -9,25 +9,25 @@ from datetime import date, timedelta
 from .certified_calls import call_house
 from .deployment import Deployment, account_toml
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 Deploy = Callable[..., Deployment]
 
 DAY = date(2026, 11, 1)
 MB = 1_000_000
 TRANSFERS = 8
-#: Our bound, in seconds; a call that waited for a transfer would take 40.
-PROMPT_SECONDS = 2.0
+#: So slow that a call that waited for a transfer would take far longer than any machine does.
+BYTES_PER_SECOND, PATIENCE_SECONDS = MB, 120
 
 
 def test_a_call_reaches_the_platform_beside_eight_large_transfers(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """One worker, eight transfers of 200 MB due at 5 MB/s: the call is at the platform within two
-    seconds of being enqueued.
+    """One worker, eight transfers of 200 MB due at 1 MB/s: the call is at the platform at once, and
+    has ended before any of them.
     """
     india = simulators.vonage.account(username="john.doe@vbc.prod")
-    india.configure(bytes_per_second=5 * MB, ready_after_polls=0)
+    india.configure(bytes_per_second=BYTES_PER_SECOND, ready_after_polls=0)
     days = [DAY + timedelta(days=number) for number in range(TRANSFERS)]
     for day in days:
         india.seed(day, "Asia/Kolkata", 4, size_bytes=50 * MB)
@@ -44,11 +44,11 @@ def test_a_call_reaches_the_platform_beside_eight_large_transfers(
                 len(jobs.jobs(kind="export.retrieve")) == TRANSFERS
                 and any(job.transfer for job in jobs.jobs(kind="export.retrieve"))
             ),
-            within=90,
+            within=PATIENCE_SECONDS,
             what="the transfers were not under way",
         )
         enqueued = time.time()
-        calling.ask(app, "r1").get(timeout=30)
+        calling.ask(app, "r1").get(timeout=PATIENCE_SECONDS)
     came = calling.platform.calls()[0]["at"]
-    assert came - enqueued < PROMPT_SECONDS
+    assert came - enqueued < LOADED_SECONDS
     assert all(job.state != "done" for job in jobs.jobs(kind="export.retrieve"))

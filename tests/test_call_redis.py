@@ -109,8 +109,8 @@ def test_a_task_that_nobody_knows_ends_nothing(deploy: Deploy, simulators: Simul
     with calling.house.producer() as app:
         unknown = app.send_task("earwitness.no.such", kwargs={}, queue="earwitness")
         with pytest.raises(Exception, match=r"earwitness\.no\.such"):
-            unknown.get(timeout=20)
-        assert calling.ask(app, "r1").get(timeout=20)["state"] == "done"
+            unknown.get(timeout=60)
+        assert calling.ask(app, "r1").get(timeout=60)["state"] == "done"
 
 
 REFUSED = re.compile("broker lost|Cannot connect to redis")
@@ -140,7 +140,7 @@ def test_what_redis_refuses_for_a_while_ends_no_worker(
             seen = len(worker.log())
             eventually(lambda at=seen: REFUSED.search(worker.log()[at:]), what="nothing refused")
             end()
-            assert calling.ask(app, f"r{number}").get(timeout=30)["state"] == "done"
+            assert calling.ask(app, f"r{number}").get(timeout=60)["state"] == "done"
     assert worker.alive
 
 
@@ -162,6 +162,6 @@ def test_a_redis_without_memory_loses_no_message_that_it_holds(
         for number in range(5):
             calling.in_state(f"r{number}", "done")
         client.config_set("maxmemory", "0")
-        assert calling.ask(app, "r5").get(timeout=30)["state"] == "done"
+        assert calling.ask(app, "r5").get(timeout=60)["state"] == "done"
     assert worker.alive
     assert calling.placed() == 6

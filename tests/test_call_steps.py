@@ -42,7 +42,7 @@ def test_every_state_has_a_step() -> None:
 def test_a_worker_that_dies_or_sleeps_at_a_step_places_no_second_call(
     step: str, how: str, stack: ExitStack, tmp_path: Path, valkey: Valkey, simulators: Simulators
 ) -> None:
-    """The message comes again, another worker goes on: the job ends as it should, the caller is
+    """The message comes again, another worker continues: the job ends as it should, the caller is
     told, and the platform counted at most one call.
     """
     folder = tmp_path / "house"

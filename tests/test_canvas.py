@@ -186,7 +186,7 @@ def test_a_worker_is_killed_during_a_call(house: CanvasHouse, canvas: Canvas) ->
     decided = house.deployment.send(
         canvas.app, "job.resolve", job_id=job.job_id, outcome="placed", by="ops", note="panel"
     )
-    assert decided.get(timeout=30)["state"] == "done"
+    assert decided.get(timeout=60)["state"] == "done"
     eventually(lambda: house.is_idle(in_hand=1), what="there is still something to do")
     assert [note["task"] for note in house.notes()] == ["shop.lost"]
 

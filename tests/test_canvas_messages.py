@@ -245,4 +245,4 @@ def test_a_hostile_canvas_is_set_aside(house: CanvasHouse, app: Celery) -> None:
             made = {"task": "celery.group", "subtask_type": "group", "kwargs": {"tasks": [member]}}
             redis.lpush("earwitness", json.dumps(message([[], {}, {"callbacks": [made]}])))
         eventually(lambda: redis.hlen("earwitness.set_aside") == len(inner), what="not set aside")
-    assert house.call(app).apply_async().get(timeout=30)["state"] == "done"
+    assert house.call(app).apply_async().get(timeout=60)["state"] == "done"

@@ -57,7 +57,7 @@ def entry(name: str, sha256: str = EMPTY) -> Covered:
 
 
 def vars_of(name: str) -> dict[str, str]:
-    """The same as it stands in the file."""
+    """The same as it is in the file."""
     return {"path": f"legal/{name}", "sha256": EMPTY}
 
 

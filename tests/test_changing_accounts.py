@@ -88,17 +88,17 @@ def test_an_account_is_added_worker_by_worker(deploy: Deploy, simulators: Simula
     old = house.worker("old")
     with house.producer() as app:
         with pytest.raises(InvalidArgument, match="no account is called 'other'"):
-            change.call(app, "nobody-knows").get(timeout=30)
+            change.call(app, "nobody-knows").get(timeout=60)
         change.says(change.added)
         new = house.worker("new")
         _nothing_fails(change, app)
         _differs(house, "old@")
         _is_refused_as_a_whole(change, old)
-        hang_up(old, "accounts read anew: added other, third")
+        hang_up(old, "accounts reloaded: added other, third")
         assert "nothing changed" in house.run("reload").stdout
         assert "have this host's accounts" in examined(house)[1]["ok", "configuration"]
         new.stop()
-        assert change.call(app, "after").get(timeout=30)["state"] == "done"
+        assert change.call(app, "after").get(timeout=60)["state"] == "done"
     assert old.alive
 
 
@@ -158,7 +158,7 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
     change.says(change.first)
     hang_up(old, "removed other, third")
     with pytest.raises(InvalidArgument, match="no account is called 'other'"):
-        change.call(app, "removed").get(timeout=30)
+        change.call(app, "removed").get(timeout=60)
     (part,) = eventually(
         lambda: [
             job
@@ -168,9 +168,12 @@ def _waits_while_removed(change: Change, app: Celery, old: Process) -> None:
         what="the part did not say what it waits for",
     )
     assert part.work["held"]["by"] == held.ACCOUNT
-    assert "of account third, which no worker knows" in examined(house)[1]["error", "configuration"]
+    assert (
+        "belong to account third, which no worker knows"
+        in examined(house)[1]["error", "configuration"]
+    )
     with pytest.raises(Expired, match="nothing was sent"):
-        late.get(timeout=40)
+        late.get(timeout=60)
     change.third.configure(ready_after_polls=0)
     change.says(change.added)
     assert "added other, third" in house.run("reload").stdout
@@ -233,7 +236,7 @@ def test_new_secrets_are_hidden_before_use_and_old_ones_stay_hidden(
     assert "new-secret" not in seen[0]
     assert "old-secret" not in mask("old-secret-0001")
     assert "short" not in mask_foreign("it was short")
-    assert str(done) == "accounts read anew: added shop; changed office"
+    assert str(done) == "accounts reloaded: added shop; changed office"
 
 
 @pytest.mark.parametrize(

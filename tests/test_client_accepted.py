@@ -89,11 +89,11 @@ def test_another_s_result_is_no_job(kind: type, valkey: Valkey) -> None:
         for stored, error in FAILED:
             _store(valkey, job.task_id, stored)
             with pytest.raises(error, match="unknown: "):
-                client.of(lambda _: job.accepted(0.1))
+                client.of(lambda _: job.accepted(0.5))
             # The contract's exceptions without a mark are those of older workers.
             said = "no" if error is Rejected else "unknown: "
             with pytest.raises(error, match=said):
-                client.of(lambda _: job.wait(0.1))
+                client.of(lambda _: job.wait(0.5))
         own = {"version": "9.9", "job_id": job.id}
         for state in ("SUCCESS", "FAILURE", "RETRY", "REVOKED"):
             _store(valkey, job.task_id, {"status": state, "result": None, "earwitness": own})
@@ -238,7 +238,7 @@ def test_a_refusal_can_be_asked_for(visit: Visit) -> None:
         ignored = send(task, kwargs=wrong, queue=queue, ignore_result=True).id
         forgotten = send(task, kwargs=wrong, queue=queue)
         with pytest.raises(Exception, match="not done: account"):
-            forgotten.get(timeout=30)
+            forgotten.get(timeout=60)
         forgotten.forget()
     for task_id in (kept.task_id, ignored, forgotten.id):
         _is_refused(visit, task_id, InvalidArgument, "not done: account")

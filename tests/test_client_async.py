@@ -29,8 +29,8 @@ from earwitness_client import (
 
 from .servers import Valkey, free_port
 from .test_client_contract import EVERY_CALL, FUNCTIONS, WRONG, _sent
-from .test_client_faults import BUSY_SECONDS, SAME_ID, _cutting, _falling_silent, queued
-from .waiting import in_time
+from .test_client_faults import SAME_ID, _cutting, _falling_silent, queued
+from .waiting import LOADED_SECONDS, in_time
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def _send(client: AsyncEarwitness) -> Awaitable[AsyncJob[Any]]:
 
 
 async def _failed(sending: Awaitable[object]) -> NotSent:
-    with in_time(BUSY_SECONDS), pytest.raises(NotSent) as caught:
+    with in_time(LOADED_SECONDS), pytest.raises(NotSent) as caught:
         await sending
     assert caught.value.request_id == "order-7"
     return caught.value
@@ -209,7 +209,7 @@ def test_a_crowd_does_not_block_the_loop(valkey: Valkey, fault: str) -> None:
                 getattr(valkey, fault)()
             threads = threading.active_count()
             async with _alive() as beats:
-                with in_time(BUSY_SECONDS):
+                with in_time(LOADED_SECONDS):
                     sent = await asyncio.gather(
                         *(_send(client) for _ in range(CROWD)), return_exceptions=True
                     )
@@ -303,7 +303,7 @@ def test_waiting_is_a_task_among_others(valkey: Valkey) -> None:
             assert {type(one) for one in outcomes} == {NotAnswered}
             assert threading.active_count() == threads
             valkey.freeze()
-            with in_time(BUSY_SECONDS), pytest.raises(NotAnswered):
+            with in_time(LOADED_SECONDS), pytest.raises(NotAnswered):
                 await job.wait(0.2)
             valkey.thaw()
 
@@ -332,5 +332,5 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
     asyncio.run(several())
     asyncio.run(end())
     assert queued(valkey) == 40
-    with pytest.raises(Closed, match="was closed; make another client, and send it again"):
+    with pytest.raises(Closed, match="was closed; create another client, and send it again"):
         asyncio.run(main())

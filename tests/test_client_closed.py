@@ -61,10 +61,12 @@ def test_a_closed_client_says_so(client: Earwitness) -> None:
     """Sending and waiting raise Closed, which is a NotQueued too, with advice that helps."""
     job = client.recording.download(account="india", recording_id="7", request_id="order-7")
     client.close()
-    with pytest.raises(Closed, match=r"^not done: .* was closed; make another client, and send it"):
+    with pytest.raises(
+        Closed, match=r"^not done: .* was closed; create another client, and send it"
+    ):
         client.recording.download(account="india", recording_id="7", request_id="order-7")
     for use in (lambda: job.wait(1), lambda: job.accepted(1), job.ready, lambda: job.state):
-        with pytest.raises(Closed, match=r"^unknown: .* was closed; .*make another client"):
+        with pytest.raises(Closed, match=r"^unknown: .* was closed; .*create another client"):
             use()
     with pytest.raises(NotQueued) as caught:
         job.send_again()
@@ -74,7 +76,7 @@ def test_a_closed_client_says_so(client: Earwitness) -> None:
 def test_a_wait_without_limit(
     client: Earwitness, valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """``wait(None)`` and ``accepted(None)`` go on until there is an answer, also where no worker
+    """``wait(None)`` and ``accepted(None)`` continue until there is an answer, also where no worker
     has ever listened; the log says that.
     """
     job = client.recording.download(account="india", recording_id="7")

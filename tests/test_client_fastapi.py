@@ -24,7 +24,7 @@ def service(valkey: Valkey, tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_five_hundred_at_once(service: str, valkey: Valkey, fault: str) -> None:
-    """With Redis alive, frozen and gone: each is answered, 202 or 503; the loop goes on, without
+    """With Redis alive, frozen and gone: each is answered, 202 or 503; the loop continues, without
     one thread more and without one call that blocks; afterwards the service works as before. How
     long the loop lags is what `make bench T=service` measures.
     """

@@ -20,13 +20,11 @@ from earwitness_client import Earwitness, Job, MaybeQueued, NotAnswered, NotQueu
 from earwitness_client.results import StoredFile
 
 from .servers import Valkey, free_port
-from .waiting import in_time
+from .waiting import LOADED_SECONDS, in_time
 
 #: No sending takes longer, whatever Redis does.
 BOUND_SECONDS = 2.0
-#: Nor on a machine that is busy with other things; what Redis does here lasts longer still.
-BUSY_SECONDS = 12.0
-SAME_ID = "send it again under the same request id (order-7): it is done once"
+SAME_ID = "send it again under the same request id (order-7): it will be done only once"
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def send(client: Earwitness) -> Job[StoredFile]:
 
 def failed(sending: Callable[[], object]) -> NotSent:
     """The error with which a sending fails, in time."""
-    with in_time(BUSY_SECONDS), pytest.raises(NotSent) as caught:
+    with in_time(LOADED_SECONDS), pytest.raises(NotSent) as caught:
         sending()
     assert caught.value.request_id == "order-7"
     return caught.value
@@ -63,7 +61,7 @@ def test_nobody_listens() -> None:
             assert isinstance(error, NotQueued)
             assert str(error).startswith("not done: earwitness.recording.download was not queued")
             assert str(error).endswith(
-                "send it again under the same request id (order-7): it is done once"
+                "send it again under the same request id (order-7): it will be done only once"
             )
 
 
@@ -95,7 +93,7 @@ def test_the_bound_of_a_sending(valkey: Valkey, client: Earwitness) -> None:
     send(client)
     valkey.freeze()
     took = []
-    for _ in range(5):
+    for _ in range(10):
         began = time.monotonic()
         failed(lambda: send(client))
         took.append(time.monotonic() - began)
@@ -104,7 +102,7 @@ def test_the_bound_of_a_sending(valkey: Valkey, client: Earwitness) -> None:
     assert min(took) < BOUND_SECONDS
 
 
-@pytest.mark.parametrize("timeouts", ["socket_timeout=20", "socket_connect_timeout=20&timeout=20"])
+@pytest.mark.parametrize("timeouts", ["socket_timeout=60", "socket_connect_timeout=60&timeout=60"])
 def test_frozen_with_the_worker_s_patience(valkey: Valkey, timeouts: str) -> None:
     """An address may say more patience for its other readers; the client's bound holds."""
     with Earwitness(f"{valkey.url}?{timeouts}") as client:
@@ -259,7 +257,7 @@ def test_waiting_ends_in_time_whatever_redis_does(valkey: Valkey, client: Earwit
 
 def _not_answered(job: Job[StoredFile]) -> None:
     for wait in (job.accepted, job.wait):
-        with in_time(BUSY_SECONDS), pytest.raises(NotAnswered, match=re.escape(SAME_ID)):
+        with in_time(LOADED_SECONDS), pytest.raises(NotAnswered, match=re.escape(SAME_ID)):
             wait(0.5)
 
 

@@ -24,7 +24,7 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Iterator
 def test_redis_is_emptied_before_a_worker_has_seen_the_request(
     house: House, valkey: Valkey
 ) -> None:
-    """The request is lost; whoever waits for it notices, and sends it again under the same id."""
+    """The request is lost; its caller notices, and sends it again under the same id."""
     job = house.day()
     with valkey.client() as redis:
         assert redis.llen("earwitness") == 1

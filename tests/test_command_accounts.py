@@ -139,8 +139,8 @@ def test_an_account_for_calls_is_never_logged_in_to(
     assert done.returncode == 1
     found = {one["account"]: one for one in json.loads(done.stdout)}
     assert [found[alias]["outcome"] for alias in sections] == ["not tried", "failed", "failed"]
-    assert all("each request is a call that costs money" in one["about"] for one in found.values())
-    assert "no TLS, can be opened" in found["legal"]["about"]
+    assert all("every request is a paid call" in one["about"] for one in found.values())
+    assert "a connection without TLS can be opened" in found["legal"]["about"]
     assert "refused" in found["refused"]["about"]
     assert "could not be looked up" in found["nowhere"]["about"]
     assert len(list(simulators.log)) == before

@@ -98,15 +98,15 @@ def test_each_says_what_closes_it(house: Deployment) -> None:
     by_hand = "only --close"
     for cause, end in {
         refused.cause: "the provider accepts them",
-        f"decision:{call}": f"python -m worker resolve {call} --placed|--not-placed",
-        f"job:{job}": f"python -m worker retry {job}",
+        f"decision:{call}": f"earwitness resolve {call} --placed|--not-placed",
+        f"job:{job}": f"earwitness retry {job}",
         f"job:{gone}": by_hand,
         "job:deletion:india:2026-11-09": by_hand,
-        "day:india:2026-11-09": f"python -m worker retry {night}",
-        "quarantine": "python -m worker quarantine --lift",
+        "day:india:2026-11-09": f"earwitness retry {night}",
+        "quarantine": "earwitness quarantine --lift",
         MISSED.cause: "--account india --from 2026-11-01 --to 2026-11-03",
-        "contradiction:identity:redis": "the mark of this deployment",
-        "contradiction:late:c0ffee": "python -m worker retry c0ffee",
+        "contradiction:identity:redis": "this deployment's mark",
+        "contradiction:late:c0ffee": "earwitness retry c0ffee",
         "contradiction:archive:india/a.zip": by_hand,
         "day:india:planning": "are planned again",
         "day:india:2026-10-01": "--account india --from 2026-10-01 --to 2026-10-01",
@@ -118,8 +118,8 @@ def test_each_says_what_closes_it(house: Deployment) -> None:
     assert people.returncode == 1
     assert all(cause in people.stdout for cause in found)
     assert PHONE not in people.stdout
-    assert "python -m worker alerts --close CAUSE" in people.stdout.splitlines()[-1]
-    assert f"open alerts: {len(found)} since {first['since']}; see: python -m worker alerts" in (
+    assert "earwitness alerts --close CAUSE" in people.stdout.splitlines()[-1]
+    assert f"open alerts: {len(found)} since {first['since']}; see: earwitness alerts" in (
         house.run("status").stdout
     )
     (alerts,) = [
@@ -127,7 +127,7 @@ def test_each_says_what_closes_it(house: Deployment) -> None:
         for one in json.loads(house.run("doctor", "--json").stdout)
         if one["subject"] == "alerts"
     ]
-    assert alerts["meaning"].endswith("; see: python -m worker alerts")
+    assert alerts["meaning"].endswith("; see: earwitness alerts")
 
 
 def test_a_person_closes_what_nothing_else_will(house: Deployment) -> None:
@@ -136,7 +136,7 @@ def test_a_person_closes_what_nothing_else_will(house: Deployment) -> None:
     """
     house.ledger.alerts.open(MISSED)
     house.valkey.stop()
-    done = house.run("alerts", "--close", MISSED.cause, *WHO, within=20)
+    done = house.run("alerts", "--close", MISSED.cause, *WHO)
     assert (done.returncode, done.stderr) == (0, "")
     expected = f"alert {MISSED.cause} is closed by ana: exported by hand; ***222 was told\n"
     assert done.stdout == expected
@@ -165,8 +165,8 @@ def test_what_still_stands_is_not_closed(house: Deployment) -> None:
     call = undecided(house)
     house.ledger.identity.quarantine()
     for cause, command in (
-        (f"decision:{call}", f"python -m worker resolve {call} --placed|--not-placed"),
-        ("quarantine", "python -m worker quarantine --lift --by WHO --note WHY"),
+        (f"decision:{call}", f"earwitness resolve {call} --placed|--not-placed"),
+        ("quarantine", "earwitness quarantine --lift --by WHO --note WHY"),
     ):
         refused = house.run("alerts", "--close", cause, *WHO)
         assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), refused.stderr

@@ -139,7 +139,7 @@ def test_what_belongs_to_another_ledger_is_named(house: Deployment) -> None:
 def test_a_ledger_that_can_not_be_read_hides_nothing_else_and_accuses_nobody(
     house: Deployment,
 ) -> None:
-    """A file that is no database, and a path that can be none: one error of the ledger, all else
+    """A file that is not a database, and a path that can be none: one error of the ledger, all else
     examined, and nobody told to give up archive or Redis as another ledger's.
     """
     identity = house.ledger.identity.prepare()
@@ -158,7 +158,7 @@ def test_a_ledger_that_can_not_be_read_hides_nothing_else_and_accuses_nobody(
 
 
 def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) -> None:
-    """Something owed for an hour with its reason, an alert that nobody takes, a failed job, an
+    """Something pending for an hour with its reason, an alert that nobody takes, a failed job, an
     incomplete day, a resting account, nights that nobody planned.
     """
     ledger = house.ledger
@@ -177,7 +177,7 @@ def test_what_is_left_undone_is_told(house: Deployment, account: AccountDoor) ->
     account.seed(YESTERDAY, ZONE, 1)
     status, found = examined(house)
     assert status == 1
-    assert "the disk is full" in found["warning", "owed"]
+    assert "the disk is full" in found["warning", "pending"]
     assert "1 not delivered" in found["warning", "alerts"]
     assert "did not answer" in found["warning", "alerts"]
     assert "no such export" in found["warning", "jobs"]

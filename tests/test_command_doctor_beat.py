@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from socket import gethostname
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from redis import Redis
 
+from config.accounts import Account
+from config.nightly import Nightly
+from config.queues import TICKED
 from ledger.core.schema import ledger as ledger_table
+from ledger.stats import Stats
 from worker.health.heartbeat_files import Mark, write
+from worker.metrics.gauges import LedgerGauges
+from worker.metrics.stats_cache import StatsCache
 
 from .deployment import Deployment, account_toml
 from .ledgers import pass_time
-from .recent_days import ZONE
+from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 
 BEAT = f"beat@{gethostname()}"
@@ -73,3 +83,67 @@ def test_a_killed_beat_does_not_count(house: Deployment) -> None:
     now = time.monotonic()
     write(Mark("beat", BEAT, "working", at=now - 60, began_at=now - 90), house.spool)
     assert beat(house)[0] == "error"
+
+
+def test_exports_by_hand_hide_no_dead_beat(house: Deployment) -> None:
+    """The newest day was asked for by hand. Without any tick on record that is a warning; with a
+    tick of before its night an error that names the day; with a tick of now, beat ticks.
+    """
+    pass_time(house.ledger, 3600, ledger_table.c.created_at)
+    started = house.run("export", "--account", "india", *_days(YESTERDAY))
+    assert started.returncode == 0, started.stderr
+    assert house.ledger.days.newest("india") == YESTERDAY
+    level, meaning = beat(house)
+    assert level == "warning"
+    assert "no tick is noted" in meaning
+    assert f"india {YESTERDAY}" in meaning
+    ticked(house, datetime.now(UTC) - timedelta(days=2))
+    level, meaning = beat(house)
+    assert level == "error"
+    assert "india since" in meaning
+    assert "no tick came" in meaning
+    ticked(house, datetime.now(UTC))
+    level, meaning = beat(house)
+    assert level == "ok"
+    assert "its last tick came at" in meaning
+
+
+def _days(day: date) -> tuple[str, ...]:
+    return ("--from", str(day), "--to", str(day))
+
+
+def ticked(house: Deployment, at: datetime) -> None:
+    """A worker carried out a tick then."""
+    with Redis.from_url(house.valkey.url) as client:
+        client.set(TICKED, at.timestamp())
+
+
+class Nightlong(Account):
+    """An account whose nights begin at midnight."""
+
+    @property
+    def nights(self) -> Nightly:
+        """Every night."""
+        return Nightly.model_validate({"at": "00:00", "timezone": ZONE})
+
+
+def test_metrics_count_the_nights_since_the_last_tick() -> None:
+    """Whatever days people asked for. Without a tick on record, the days alone count."""
+    given: dict[str, Any] = {"provider": "x", "base_url": "http://127.0.0.1", "alias": "india"}
+    account = Nightlong.model_validate(given)
+    row = SimpleNamespace(account="india", days=9, newest=YESTERDAY)
+    nothing: dict[str, Any] = {
+        name: [] for name in Stats.__dataclass_fields__ if name != "quarantined"
+    }
+    stats = Stats(**{**nothing, "planned": [row]}, quarantined=False)
+
+    def nights(ticked_at: datetime | None) -> float:
+        cache = StatsCache(lambda: stats)
+        gauges = LedgerGauges(cache, lambda: {"india": account}, lambda: ticked_at)
+        families = {family.name: family for family in gauges.collect()}
+        (sample,) = families["earwitness_nights_unplanned"].samples
+        return float(sample.value)
+
+    now = datetime.now(UTC)
+    assert nights(None) == nights(now) == 0
+    assert nights(now - timedelta(days=3)) == 3

@@ -53,7 +53,7 @@ def test_what_servers_tell_is_followed_to_the_ledger(
     _, found = examined(office.house)
     assert "something other than the receiver" in found["warning", "hooks"]
     assert "1 notifications in" in found["warning", "hooks"]
-    assert "not understood" in found["warning", "hooks"]
+    assert "could not be read" in found["warning", "hooks"]
 
 
 @pytest.mark.parametrize(
@@ -133,5 +133,5 @@ def test_refused_credentials_are_told_by_account(deploy: Deploy, simulators: Sim
     assert "credentials are refused" in found["error", "account wrong"]
     assert "credentials are accepted" in found["ok", "account right"]
     assert "credentials are accepted" in found["ok", "account office"]
-    assert "costs money" in found["ok", "account paying"]
+    assert "every request there is a paid call" in found["ok", "account paying"]
     assert paying.calls() == []

@@ -192,7 +192,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
 
 def test_a_ledger_that_does_not_answer_is_no_traceback(tmp_path: Path) -> None:
-    """A database that can not be opened ends a command with status 1 and one sentence."""
+    """A database that cannot be opened ends a command with status 1 and one sentence."""
     (tmp_path / "accounts.toml").write_text("")
     done = typed(
         "status",

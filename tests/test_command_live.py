@@ -78,7 +78,7 @@ def test_without_redis_it_says_so(
     done = live.house.run("record", "--account", "pbx", "--call", call["id"])
     assert done.returncode == 1
     assert "unknown: Redis does not answer" in done.stderr
-    assert "python -m worker show" in done.stderr
+    assert "earwitness show" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -105,8 +105,8 @@ def test_accounts_of_live_calls_are_tried_without_harm(
     assert done.returncode == 1
     found = {one["account"]: one for one in json.loads(done.stdout)}
     assert [found[alias]["outcome"] for alias in sections] == ["ok", "ok", "failed", "failed"]
-    assert found["pbx"]["about"] == "1 call going on"
-    assert found["office"]["about"] == "2 calls going on"
+    assert found["pbx"]["about"] == "1 call in progress"
+    assert found["office"]["about"] == "2 calls in progress"
     assert "sesame" not in done.stdout + done.stderr
     assert (app.actions(), office.recordings()) == ([], [])
     assert {path.name for path in house.folder.iterdir()} == {"accounts.toml"}

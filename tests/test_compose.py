@@ -109,6 +109,17 @@ def test_only_the_demo_has_simulators() -> None:
     assert "tests/simulators/" in demo
 
 
+def test_the_build_is_given_all_that_it_copies() -> None:
+    """.dockerignore lets through what the Dockerfile copies, and the image has `earwitness`."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", dockerfile, re.MULTILINE)
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    given = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert {Path(one).parts[0] for one in copied} == given
+    assert "install -m 755 worker/earwitness /app/.venv/bin/" in dockerfile
+    assert "ENV PATH=/app/.venv/bin:" in dockerfile
+
+
 def _locked(name: str) -> dict[str, tuple[str, str]]:
     text = (ROOT / name).read_text()
     return {found[1]: (found[2], found[3]) for found in A_LOCKED.finditer(text)}

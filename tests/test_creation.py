@@ -72,7 +72,7 @@ def test_an_unknown_creation_is_repeated_later_and_not_for_ever(
             assert len(simulators.log.exports()) == created
             assert (job.next_attempt_at or 0) - job.updated_at > 800
             quarter_of_an_hour_later(house, job)
-        assert asked.get(timeout=30)["archived"] == 3
+        assert asked.get(timeout=60)["archived"] == 3
     exports = simulators.log.exports()
     assert len(exports) == 3
     retrieved = {one["job_id"] for one in simulators.log.retrieves()}
@@ -104,7 +104,7 @@ def test_a_creation_that_was_refused_or_put_off_is_not_an_unknown_one(
     account.fault("export", "answer", status=503, retry_after=1)
     with house.producer() as app:
         asked = house.send(app, "export.run", account="india", day=DAY.isoformat())
-        assert asked.get(timeout=40)["archived"] == 3
+        assert asked.get(timeout=60)["archived"] == 3
     assert len(simulators.log.exports()) == 1
 
 

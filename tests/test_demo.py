@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,7 +18,16 @@ import pytest
 
 from .deployment import ROOT, zip_is_whole
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """One demo at a time: the newest is the one that ``var/demo/latest`` names."""
+    (ROOT / "var").mkdir(exist_ok=True)
+    with (ROOT / "var" / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +38,7 @@ def demo(**environment: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "ONCE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
 
@@ -62,7 +73,7 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
         r"^recording collected from reception \(ozml_third_party\): /.+\.mp3$",
         r"^recording collected from hotline \(ozml_extension\): /.+\.mp3$",
         r"^verify: ok",
-        r"^look at its data: \. var/demo/latest/env; .*status$",
+        r"^to look at its data, run: \. var/demo/latest/env; .*status$",
     ]
     places = [re.search(pattern, done.stdout, re.MULTILINE) for pattern in order]
     assert all(places), (order, done.stdout)
@@ -81,10 +92,10 @@ def test_the_demo_shows_a_night_from_start_to_proof() -> None:
     assert f"job {receipt['job_id']}\n" in done.stdout
     assert receipt["phone"] not in done.stdout
     assert "Flower: " not in done.stdout
-    typed = re.search(r"^look at its data: (.+)$", done.stdout, re.MULTILINE)
+    typed = re.search(r"^to look at its data, run: (.+)$", done.stdout, re.MULTILINE)
     assert typed
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    shell = ["sh", "-c", typed[1].replace(".venv/bin/python", sys.executable)]
+    shell = ["sh", "-c", typed[1].replace(".venv/bin/earwitness", f"{sys.executable} -m worker")]
     looked = subprocess.run(shell, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
     assert receipt["job_id"] in looked.stdout
     collected = re.findall(r"^recording collected from .*: (/.+)$", done.stdout, re.MULTILINE)
@@ -122,4 +133,6 @@ def test_a_demo_that_is_killed_in_the_middle_leaves_nothing_running() -> None:
         _, alive = psutil.wait_procs(started, timeout=60)
         for process in alive:
             process.kill()
+        # Its own end comes after theirs, with a last line to print.
+        killed.stdout.read()
     assert (alive, killed.returncode) == ([], 130)

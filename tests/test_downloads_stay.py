@@ -84,7 +84,7 @@ def moved(deploy: Callable[..., Deployment], simulators: Simulators) -> Moved:
     """One day in one slow ZIP; the worker that fetches it has something, the other one nothing."""
     india = simulators.vonage.account()
     india.seed(DAY, "Asia/Kolkata", 4, size_bytes=SIZE // 4)
-    india.configure(bytes_per_second=SIZE // 10, ready_after_polls=0)
+    india.configure(bytes_per_second=SIZE // 40, ready_after_polls=0)
     accounts = account_toml("india", india.configuration(), {"catchup_days": 1})
     house = deploy(accounts, settings={"LEASE_SECONDS": "4"})
     workers = {host: host.worker_of_it() for host in (Host(house, "a", 0), Host(house, "b", 0))}
@@ -101,7 +101,7 @@ def test_a_download_goes_on_where_its_bytes_are(moved: Moved) -> None:
     goes on at its byte. What the other host holds of it is removed meanwhile, and what either holds
     after the end.
     """
-    moved.until_held(0.2)
+    moved.until_held(0.05)
     moved.process.stop()
     kept = held(moved.first)
     moved.first.worker_of_it()
@@ -120,7 +120,7 @@ def test_a_download_goes_on_where_its_bytes_are(moved: Moved) -> None:
 @pytest.mark.timeout(200)
 def test_a_lost_host_keeps_no_download(moved: Moved) -> None:
     """Another host begins anew within seconds of the lease's end."""
-    moved.until_held(0.5)
+    moved.until_held(0.1)
     moved.process.kill()
     eventually(lambda: held(moved.other) > 0, within=60, what="nobody took the transfer")
     moved.until_done()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def test_the_configuration_is_found(project: Path, tmp_path: Path) -> None:
     for wrong in (str(tmp_path / "nowhere"), "home"):
         refused = typed(project, "status", cwd=tmp_path, EARWITNESS_HOME=wrong)
         assert refused.returncode == 2
-        assert refused.stderr.startswith("earwitness: EARWITNESS_HOME names no folder")
+        assert refused.stderr.startswith(
+            "earwitness: EARWITNESS_HOME is not the full path of a folder"
+        )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -123,3 +126,21 @@ def test_an_old_python_gets_a_sentence(
     monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
     assert start.main() == 2
     assert "needs Python 3.11 or later" in capsys.readouterr().err
+
+
+def test_every_python_can_read_that_it_is_too_old() -> None:
+    """Nothing that Python 2.7 or 3.6 would refuse to read stands where the version is examined."""
+    for name in ("start.py", "__main__.py"):
+        for node in ast.walk(ast.parse((ROOT / "worker" / name).read_text())):
+            assert not isinstance(node, (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Starred))
+            assert getattr(node, "annotation", None) is getattr(node, "returns", None) is None
+            assert getattr(node, "module", None) != "__future__"
+
+
+def test_a_missing_environment_gets_a_sentence(tmp_path: Path) -> None:
+    """As after Python was upgraded under it: the command is there and its Python is not."""
+    command = shutil.copy(ROOT / "worker" / "earwitness", tmp_path)
+    (tmp_path / "python").symlink_to(tmp_path / "gone")
+    done = subprocess.run([command], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert f"there is no Python at {tmp_path}/python; run `make setup`" in done.stderr

@@ -66,7 +66,7 @@ def test_env_example_says_the_default_accounts_file() -> None:
 
 
 def test_accounts_example_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy of accounts.example.toml is accepted as it stands."""
+    """A copy of accounts.example.toml is accepted unchanged."""
     shutil.copy(ROOT / "accounts.example.toml", tmp_path / "accounts.toml")
     monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
 

@@ -309,7 +309,7 @@ def disk_free(disk: Path) -> int:
 
 
 def freeze(postgres: Postgres, *, thaw: bool = False) -> None:
-    """Stop every process of PostgreSQL by SIGSTOP, or let them go on."""
+    """Stop every process of PostgreSQL by SIGSTOP, or let them continue."""
     server = psutil.Process(postgres.pid)
     for process in [server, *server.children(recursive=True)]:
         process.resume() if thaw else process.suspend()

@@ -25,7 +25,8 @@ def test_a_run_sealed_again_is_the_same_run(
     deploy: Deploy, simulators: Simulators, lost: list[str]
 ) -> None:
     """A worker that died before the manifest, before the list, or after both, just before its
-    commit: whoever takes over writes the same bytes, though another recording was listed since.
+    commit: the worker that takes over writes the same bytes, though another recording was listed
+    since.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     seeded = account.seed(DAY, ZONE, 4)

@@ -82,7 +82,7 @@ def test_it_does_not_open_itself_to_the_network(bare: Deployment) -> None:
     """Told to listen on a network without a login, or with half of one, it ends with a sentence."""
     ended = [(started(bare, **said)[0], why) for said, why in EXPOSED]
     for process, why in ended:
-        assert process.popen.wait(timeout=30) != 0
+        assert process.popen.wait(timeout=60) != 0
         sentence = process.log().strip().splitlines()[-1]
         assert sentence.startswith("earwitness: ")
         assert why in sentence
@@ -231,7 +231,7 @@ def test_a_configuration_of_ones_own_is_read_from_anywhere(
         assert shown.stranger.get("/metrics").status_code == 401
     (tmp_path / "flowerconfig.py").write_text('address = "0.0.0.0"\n')
     process, _ = started(bare, folder=tmp_path)
-    assert process.popen.wait(timeout=30) != 0
+    assert process.popen.wait(timeout=60) != 0
     assert "without authentication" in process.log()
 
 

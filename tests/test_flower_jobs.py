@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from celery.events.state import Task
 
-from tasks.runtime.job_events import FIELD
+from tasks.runtime.job_events import DECIDED, FIELD
+from worker.flower.dashboard import _masking_events
 from worker.flower.events import well_formed
 from worker.flower.jobs import JobTask, arguments_of, in_words, merged_job, shown_job
 from worker.flower.redaction import masked_event
@@ -137,6 +138,10 @@ def task(
         ),
         (task("FAILURE", "Uncertain('unknown: why')", state="failed"), "FAILED: Uncertain: why"),
         (
+            task("FAILURE", "Uncertain('decided by ana: the call was placed')", state="done"),
+            "DONE: decided by ana: the call was placed",
+        ),
+        (
             task("FAILURE", "Cancelled('not done: why')", state="cancelled"),
             "CANCELLED: Cancelled: why",
         ),
@@ -168,3 +173,29 @@ def test_another_release_of_flower_can_read_the_file() -> None:
     read.__class__ = JobTask
     assert read.command == "earwitness show 56d26f73"
     assert read.about == "legal_es 2026-11-20"
+
+
+def test_a_decision_is_shown_at_every_task_of_its_job() -> None:
+    """At the one that opened the job and those that joined it, and at no other job's. One of a job
+    that Flower does not know makes no task.
+    """
+    other = JOB.replace("56d26f73", "11111111")
+    tasks = {
+        name: JobTask(uuid=name, state="FAILURE", **{FIELD: {"job_id": job_id, "state": state}})
+        for name, job_id, state in (
+            ("opened", JOB, "needs_decision"),
+            ("joined", JOB, "needs_decision"),
+            ("other", other, "needs_decision"),
+        )
+    }
+    state = SimpleNamespace(tasks=SimpleNamespace(data=tasks))
+    passed_on: list[Any] = []
+    listen = _masking_events(lambda _, event: passed_on.append(event))
+    decided = "Rejected('not done: decided by ana: the call was not placed')"
+    for job_id in (JOB, JOB.replace("56d26f73", "22222222")):
+        about = {FIELD: {"job_id": job_id, "state": "failed"}}
+        listen(state, {**SENT, "type": DECIDED, "exception": decided, **about})
+    words = {name: one.words for name, one in tasks.items()}
+    said = "FAILED: Rejected: decided by ana: the call was not placed"
+    assert words == {"opened": said, "joined": said, "other": "NEEDS A DECISION"}
+    assert passed_on == []

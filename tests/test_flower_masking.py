@@ -168,12 +168,12 @@ def test_the_results_of_listing_tasks_are_counts(house: Deployment) -> None:
     house.worker()
     with house.producer() as app, dashboard(house) as shown:
         listed = house.send(app, "recording.list", account="india")
-        recording = listed.get(timeout=20)["recordings"][0]
+        recording = listed.get(timeout=60)["recordings"][0]
         assert PERSON in json.dumps(recording, ensure_ascii=False)
         one = house.send(app, "recording.get", account="india", recording_id=recording["id"])
-        assert NUMBER in json.dumps(one.get(timeout=20))
+        assert NUMBER in json.dumps(one.get(timeout=60))
         run = house.send(app, "export.run", account="india", day=str(DAY))
-        done = run.get(timeout=20)
+        done = run.get(timeout=60)
         for asked in (listed, one, run):
             shown.task(asked.id, "SUCCESS")
         places = clean(shown, {listed.id, one.id, run.id}, set(eventually(shown.workers)))

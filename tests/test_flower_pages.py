@@ -193,7 +193,7 @@ def test_the_state_is_said_in_words(scene: Scene) -> None:
 
 
 def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
-    """Each row of a job, and its own page, has the command that shows it; it works as it stands."""
+    """Each row of a job, and its own page, has the command that shows it; it works unchanged."""
     for row in scene.rows():
         has_job = row["name"] != "earwitness.recording.list"
         assert ("earwitness show " in row["uuid"]) == has_job, row
@@ -207,6 +207,23 @@ def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
     told = scene.house.run(*command.split()[1:])
     assert told.returncode == 0, told.stderr
     assert "notice-of-termination-4711" in told.stdout
+
+
+def test_a_decision_is_shown(scene: Scene) -> None:
+    """Once a person has decided, the row says what and who, in place of what waits."""
+    decided = ("--placed", "--by", "ana", "--note", "the panel shows it")
+    told = scene.house.run("resolve", "notice-of-termination-4711", *decided)
+    assert told.returncode == 0, told.stderr
+    task = scene.tasks["call"]
+    said = "DONE: decided by ana: the call was placed; the panel shows it"
+
+    def is_shown() -> bool:
+        return any(row["uuid"] == task and row["words"] == said for row in rows())
+
+    def rows() -> list[dict[str, Any]]:
+        return list(scene.shown.rows().values())
+
+    eventually(is_shown, what=f"Flower does not say {said!r}: {rows()}")
 
 
 def test_flower_keeps_what_it_knows(scene: Scene) -> None:

@@ -82,9 +82,7 @@ def test_what_a_last_look_found_is_deleted_as_well(
         ago(house, 5)
         plan(day + A_DAY)
         plan(day + A_DAY)
-        eventually(
-            lambda: deletions() == ["done"] * 2, within=8, what="the late one is still there"
-        )
+        eventually(lambda: deletions() == ["done"] * 2, what="the late one is still there")
     deleted = simulators.log.effects("recording_deleted")
     assert str(late["id"]) in {str(effect["recording_id"]) for effect in deleted}
 
@@ -109,7 +107,7 @@ def test_a_verification_waits_for_what_is_owed_to_the_chain(
             # Where the sweeper was quicker, the test says nothing, and passes.
             connection.execute(changed.values(**later))
         failed = house.send("archive.verify").get(timeout=30, propagate=False)
-        assert f"{forgotten.path}: is not under the chain" in str(failed)
+        assert f"{forgotten.path}: is not covered by the chain" in str(failed)
         assert owed.path not in str(failed)
 
 

@@ -80,7 +80,7 @@ def test_a_failing_write_is_tried_again_and_holds_up_no_other(
     assert failures("test_a") - before == 3
     lines = [one.getMessage() for one in caplog.records if "test_a" in one.getMessage()]
     assert [line.split(":")[1].strip() for line in lines[:-1]] == ["OSError", "ValueError"]
-    assert lines[-1] == "test_a are written again"
+    assert lines[-1] == "test_a are being written again"
 
 
 def flusher_ask_without_thread(flusher: Flusher, name: str, write: Callable[[], Any]) -> None:
@@ -99,7 +99,7 @@ def channel(valkey: Valkey) -> Iterator[CheckedChannel]:
         queue = Queue("earwitness", routing_key="earwitness")
         with Consumer(connection, queue, callbacks=[lambda _, message: taken.append(message)]):
             while not taken:
-                connection.drain_events(timeout=10)
+                connection.drain_events(timeout=60)
             yield taken[0].channel
 
 
@@ -157,10 +157,10 @@ def received(valkey: Valkey, write: Callable[[], None]) -> list[list[str]]:
     found = []
     with valkey.client() as client, client.pubsub() as listener:
         listener.psubscribe("/0.celeryev/*")
-        assert listener.get_message(timeout=10)
+        assert listener.get_message(timeout=60)
         write()
         client.publish("/0.celeryev/end", "end")
-        while (message := listener.get_message(timeout=10))["data"] != b"end":  # type: ignore[index]
+        while (message := listener.get_message(timeout=60))["data"] != b"end":  # type: ignore[index]
             body = base64.b64decode(json.loads(message["data"])["body"])
             found.append([one["uuid"] for one in json.loads(body)])
     return found
@@ -179,7 +179,7 @@ def test_a_worker_that_ends_writes_what_waits(
         asked = [calling.ask(app, f"r{number}") for number in range(5)]
         eventually(lambda: calling.placed() == 5, what="the calls were not placed")
         assert worker.stop() == 0
-        assert {one.get(timeout=10)["state"] for one in asked} == {"done"}
+        assert {one.get(timeout=60)["state"] for one in asked} == {"done"}
         assert not admin.exists("earwitness.unacked", "earwitness.unacked_index", "earwitness")
     left = select(func.count()).where(waiters.c.answered_at.is_(None))
     with calling.house.ledger.database.engine.connect() as connection:

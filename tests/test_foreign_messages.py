@@ -1,4 +1,4 @@
-"""Messages that no producer of ours writes: none is done or repeated, and the worker goes on."""
+"""Messages that no producer of ours writes: none is done or repeated, and the worker continues."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def message(body: Any, **headers: Any) -> str:
 def test_a_message_that_is_none_ends_no_worker_and_is_not_repeated(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """Ids that are no text, bodies that are no task's, what is no JSON or no message, and the task
-    of a later version, in a queue and told to all workers: the same worker answers the next caller,
-    nothing comes again, and the log names nobody.
+    """Ids that are no text, bodies that are no task's, what is neither JSON nor a message, and the
+    task of a later version, in a queue and told to all workers: the same worker answers the next
+    caller, nothing comes again, and the log names nobody.
     """
     arguments: Any = [[], {"company_name": _NAME}, {}]
     with opened(deploy, simulators) as house:

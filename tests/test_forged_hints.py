@@ -83,7 +83,7 @@ class Waiting:
         status = self.app.send_task(
             "earwitness.job.status", kwargs={"job_id": self.before.job_id}, queue="earwitness"
         )
-        assert status.get(timeout=30)["state"] == "waiting"
+        assert status.get(timeout=60)["state"] == "waiting"
         client = self.app.backend.client
         for queue in ("earwitness", "earwitness.due", "earwitness.downloads"):
             eventually(lambda queue=queue: client.llen(queue) == 0, what=f"{queue} is not served")
@@ -151,13 +151,16 @@ def test_a_hint_that_does_not_fit_its_job_does_nothing(waiting: Waiting) -> None
     eventually(lambda: not waiting.app.backend.client.llen("earwitness.due"))
     waiting.app.send_task(
         "earwitness.job.status", kwargs={"job_id": job_id}, queue="earwitness"
-    ).get(timeout=30)
+    ).get(timeout=60)
     for one in sent:
         assert one.state in ("PENDING", "STARTED", "RETRY")
     job = waiting.calling.job("r1")
     assert job is not None
     assert _core(job) == _core(waiting.before)
-    assert ": it names task " in waiting.calling.house.processes[0].log()
+    eventually(
+        lambda: ": it names task " in waiting.calling.house.processes[0].log(),
+        what="the log does not name it",
+    )
 
 
 def test_an_id_used_again_takes_nobody_s_answer(waiting: Waiting) -> None:
@@ -196,7 +199,7 @@ def test_a_message_that_is_put_back_lies_where_it_came_from(valkey: Valkey, said
             callbacks=[lambda _body, one: taken.append(one)],
             accept=["json"],
         ):
-            connection.drain_events(timeout=10)
+            connection.drain_events(timeout=60)
         assert taken[0].delivery_info["routing_key"] == "earwitness"
         taken[0].requeue()
         assert client.llen("earwitness") == 1

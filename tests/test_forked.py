@@ -11,11 +11,14 @@ from .deployment import ROOT, machine
 
 
 def test_what_is_loaded_before_reads_no_setting() -> None:
-    """The lower layers are loaded without any of our settings, and load no Celery application."""
+    """What is loaded before a fork reads no setting, makes no thread and no id of a process: no
+    process shares these with another.
+    """
     program = (
-        "import importlib, sys; from tests.forked import _modules; "
-        "[importlib.import_module(name) for name in _modules()]; "
-        "print('config.celery' in sys.modules, len(_modules()) > 50)"
+        "import gc, sys, threading; from tests import preloaded; "
+        "loaded = {name for name in sys.modules if name.partition('.')[0] in preloaded.LAYERS}; "
+        "print(loaded & {'config.celery', 'worker.app', 'worker.redis.tags'}, len(loaded) > 400, "
+        "sum(isinstance(one, threading.Thread) for one in gc.get_objects()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -25,17 +28,17 @@ def test_what_is_loaded_before_reads_no_setting() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["False", "True"]
+    assert done.stdout == "set() True 1\n"
 
 
 def test_a_process_elsewhere_finds_what_lies_there(tmp_path: Path) -> None:
     """Nothing of ours is loaded for a process that runs in another folder."""
     (tmp_path / "ledger.py").write_text("WHERE = 'elsewhere'\n")
     (tmp_path / "asks.py").write_text(
-        "import sys, ledger; print(ledger.WHERE, any(n.startswith('ledger.') for n in sys.modules))"
+        "import sys, ledger; print(ledger.WHERE, {'tasks', 'ledger.ledger'} & {*sys.modules})"
     )
     done = forked.run("asks", [], machine(), tmp_path, within=60)
-    assert (done.returncode, done.stdout) == (0, "elsewhere False\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "elsewhere set()\n"), done.stderr
 
 
 def test_settings_are_those_of_its_environment() -> None:

@@ -1,4 +1,4 @@
-"""A disk that fills up while a transfer runs: it waits in words, and goes on with room again."""
+"""A disk that fills up while a transfer runs: it waits in words, and continues with room again."""
 
 from __future__ import annotations
 

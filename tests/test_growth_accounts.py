@@ -48,7 +48,7 @@ def test_a_scrape_collects_the_newest_days_once() -> None:
     }
     Asked.times = 0
     asked = StatsCache(lambda: Asked(**nothing, quarantined=False))
-    gauges = LedgerGauges(asked, lambda: accounts)
+    gauges = LedgerGauges(asked, lambda: accounts, lambda: None)
 
     families = {family.name: family for family in gauges.collect()}
 

@@ -1,4 +1,4 @@
-"""``python -m worker health``: real processes, and each way in which they stop doing their work."""
+"""``earwitness health``: real processes, and each way in which they stop doing their work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .deployment import Deployment, account_toml
 from .ozeki_house import ozeki_house
 from .servers import free_port
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 pytestmark = pytest.mark.long
 
@@ -63,7 +63,7 @@ def becomes(house: Deployment, service: str, status: int, words: str, *more: str
 def answers_ping(house: Deployment, node: str) -> bool:
     """Whether the node's remote control answers."""
     with house.producer() as app:
-        return any(node in one for one in app.control.ping(timeout=5) or ())
+        return any(node in one for one in app.control.ping(timeout=LOADED_SECONDS, limit=1) or ())
 
 
 def test_a_worker(house: Deployment) -> None:
@@ -79,11 +79,11 @@ def test_a_worker(house: Deployment) -> None:
     assert health(house, "beat")[0] == 1
 
     with house.producer() as app:
-        app.control.cancel_consumer("earwitness", reply=True, timeout=2)
+        app.control.cancel_consumer("earwitness", reply=True, limit=1, timeout=LOADED_SECONDS)
         becomes(house, "worker", 1, "does not consume earwitness;")
         assert answers_ping(house, node)
         becomes(house, "downloads", 0, "consumes")
-        app.control.add_consumer("earwitness", reply=True, timeout=2)
+        app.control.add_consumer("earwitness", reply=True, limit=1, timeout=LOADED_SECONDS)
         becomes(house, "worker", 0, "consumes")
 
     house.valkey.freeze()
@@ -114,7 +114,7 @@ def test_each_kind_of_worker(house: Deployment) -> None:
     assert len(list(marks(house.spool))) == 2
 
     assert short.stop() == 0
-    assert "no worker runs here" in health(house, "worker")[1]
+    assert "no worker process is running here" in health(house, "worker")[1]
     assert [mark.node.partition("@")[0] for mark in marks(house.spool)] == ["long"]
     becomes(house, "downloads", 0, "consumes")
     assert long.alive
@@ -133,8 +133,9 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
         replace(mark, worked_at=now): (0, "consumes earwitness, earwitness.due"),
         replace(mark, phase="starting"): (0, "is starting"),
         replace(mark, phase="stopping"): (0, "is stopping"),
-        replace(mark, at=now - 60): (1, "no sign of life"),
-        replace(mark, at=now + 60): (1, "no sign of life"),  # the machine was started anew since
+        replace(mark, at=now - 60): (1, "no longer shows any sign of life"),
+        # A mark from before the machine was restarted.
+        replace(mark, at=now + 60): (1, "no longer shows any sign of life"),
     }
     for one, (status, words) in said.items():
         if status:
@@ -146,7 +147,7 @@ def test_a_worker_that_asks_no_more(house: Deployment) -> None:
     assert "waits for Redis" in waits
 
     write(replace(mark, node="a@elsewhere"), house.spool)
-    assert "no worker runs here" in health(house, "worker")[1]
+    assert "no worker process is running here" in health(house, "worker")[1]
 
 
 def test_beat(house: Deployment) -> None:
@@ -158,7 +159,7 @@ def test_beat(house: Deployment) -> None:
     beat.signal_group(signal.SIGCONT)
     becomes(house, "beat", 0, "ticks")
     assert beat.stop() == 0
-    assert "no beat runs here" in health(house, "beat")[1]
+    assert "no beat process is running here" in health(house, "beat")[1]
 
 
 def test_hooks(deploy: Deploy, simulators: Simulators) -> None:
@@ -199,7 +200,7 @@ def test_flower(house: Deployment, tmp_path: Path) -> None:
     becomes(house, "flower", 0, "answers")
 
     house.surroundings["FLOWER_BASIC_AUTH_FILE"] = str(tmp_path / "missing")
-    assert house.celery("flower", name="second").popen.wait(timeout=30) == 1
+    assert house.celery("flower", name="second").popen.wait(timeout=60) == 1
     assert "FLOWER_BASIC_AUTH_FILE" in (house.folder / "second.log").read_text()
 
 
@@ -246,7 +247,7 @@ def test_workers_of_any_queues_and_names(house: Deployment) -> None:
         "w@hostA consumes earwitness.due",
     )
     assert health(house, "worker", "--ready", *long)[0] == 0
-    assert "no downloads runs here" in health(house, "downloads")[1]
+    assert "no downloads process is running here" in health(house, "downloads")[1]
     write(replace(alive, node=f"elsewhere@{here}", machine="another"), house.spool)
     assert "elsewhere" not in health(house, "worker", *long)[1]
     for unready, words in (

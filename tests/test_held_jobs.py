@@ -60,7 +60,8 @@ def open_causes(ledger: Ledger) -> list[str]:
 
 def test_the_age_counts_from_the_first_time(ledger: Ledger) -> None:
     """Each retry meets the archive again: the job has been held since the first time, also while
-    it is tried again just now. Another obstacle begins anew; an attempt that got further ends it.
+    it is tried again just now. Another obstacle starts a new count; an attempt that got further
+    ends it.
     """
     job = meets(ledger, "a", ARCHIVE)
     time_passes(ledger, 500)

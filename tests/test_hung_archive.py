@@ -99,13 +99,17 @@ def test_a_hung_archive_stalls_nothing_else(scene: HungHouse) -> None:
     house = scene.house
     house.worker("first")
     with house.producer() as app:
-        assert scene.calling.ask(app, "before").get(timeout=30)
+        assert scene.calling.ask(app, "before").get(timeout=60)
         eventually(lambda: len(scene.calling.receipts()) == 1, what="no receipt")
         scene.freeze()
-        assert scene.calling.ask(app, "during").get(timeout=30)
+        assert scene.calling.ask(app, "during").get(timeout=60)
         assert scene.calling.placed() == 2
         lost = scene.loses_a_worker()
-        eventually(lambda: scene.is_taken_over(lost), within=15, what="the job was not taken over")
+        eventually(
+            lambda: scene.is_taken_over(lost),
+            within=LOADED_SECONDS,
+            what="the job was not taken over",
+        )
         assert scene.probe("/metrics").status_code == 200
         assert scene.probe("/healthz").status_code == 200
         assert scene.probe("/readyz").status_code == 200
@@ -123,7 +127,7 @@ def look_at_the_hung_archive(house: Deployment) -> None:
     commands = [("doctor",), ("coverage",), ("status",), ("health", "worker")]
     with in_time(), ThreadPoolExecutor(len(commands)) as pool:
         doctor, coverage, status, health = pool.map(lambda one: house.run(*one), commands)
-    assert "archive: not examined to the end: no answer for 7 s" in doctor.stdout
+    assert "archive: the check did not finish: no answer for 7 s" in doctor.stdout
     assert "no call awaits a decision" in doctor.stdout
     assert doctor.returncode == 1
     assert "has not answered for 7 s" in coverage.stderr
@@ -140,7 +144,7 @@ def test_a_worker_reports_what_hangs_once_and_stops(scene: HungHouse) -> None:
     worker = house.worker("first")
     with house.producer() as app:
         scene.freeze()
-        assert scene.calling.ask(app, "during").get(timeout=30)
+        assert scene.calling.ask(app, "during").get(timeout=60)
         report = "the archive has kept the loop 'receipts' of this worker waiting"
         eventually(lambda: report in worker.log(), within=60, what="nothing was reported")
         assert "the archive has kept" in house.run("doctor").stdout

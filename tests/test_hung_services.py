@@ -1,4 +1,4 @@
-"""Services that hang: what does not need them goes on, commands name them and end, stops end."""
+"""Services that hang: what does not need them continues, commands name them and end, stops end."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_doctor_names_providers_and_receivers_that_hang(
 
 def test_a_hung_server_does_not_hold_a_statement(postgres: Postgres) -> None:
     """A PostgreSQL whose processes stand still is away after seconds, even in the middle of a
-    transaction; once it goes on, so does the ledger.
+    transaction; once it continues, so does the ledger.
     """
     with postgres.database() as url:
         ledger = Ledger(url, lease_seconds=3)
@@ -109,7 +109,7 @@ def test_a_receiver_of_alerts_that_hangs_delays_nothing(
     deploy: Deploy, simulators: Simulators
 ) -> None:
     """A receiver that takes connections and answers nothing: calls are placed and archived, jobs of
-    dead workers are taken over, alerts are logged, and the worker ends; the alerts stay owed.
+    dead workers are taken over, alerts are logged, and the worker ends; the alerts stay pending.
     """
     with AlertReceiver() as receiver:
         receiver.meets = ["hang"]
@@ -202,7 +202,7 @@ def test_a_name_that_is_not_resolved(
     eventually(lambda: "Redis has not answered for 5 s" in worker.log(), what="nothing is said")
     takes_over(house)
     found = said(house, "doctor", "status", "coverage", "health worker")
-    assert "redis: not examined to the end: no answer for 7 s" in found["doctor"][1]
+    assert "redis: the check did not finish: no answer for 7 s" in found["doctor"][1]
     assert [found[one][0] for one in ("status", "coverage", "health worker")] == [0, 0, 0]
     ends(worker)
     house.worker("second", ready=False)
@@ -237,7 +237,7 @@ def test_a_worker_ends_while_a_transfer_waits_for_a_hung_archive(
             house.send(app, "export.run", account="india", day=DAY.isoformat())
             eventually(
                 lambda: [one for one in house.ledger.jobs.jobs() if one.state == "running"],
-                what="no job is taken up",
+                what="no jobs are started",
             )
             ends(worker)
             house.worker("second")

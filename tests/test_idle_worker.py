@@ -91,7 +91,7 @@ def test_a_flushed_redis_is_announced_to_again(
     idle_house(deploy, simulators, valkey)
     with valkey.client() as admin:
         admin.flushdb()
-        eventually(lambda: is_announced(admin), within=15, what="it is not announced again")
+        eventually(lambda: is_announced(admin), within=60, what="it is not announced again")
 
 
 def test_a_worker_is_among_the_holders_while_a_message_is_in_hand(

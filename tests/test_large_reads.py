@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import httpcore
 import pytest
 from httpcore._backends.sync import SyncStream
 
+from providers.errors import Uncertain
 from providers.http.large_reads import LargeReads
 from providers.vonage.client import Vonage
 
@@ -111,3 +113,39 @@ def test_a_file_comes_whole_however_it_is_framed(framing: str) -> None:
         vonage.audio("1") as body,
     ):
         assert b"".join(body.chunks()) == data
+
+
+@pytest.mark.parametrize("sent", ["too much", "too little"])
+def test_a_length_bounds_a_file_and_its_connection_is_not_used_again(sent: str) -> None:
+    """Bytes behind the file's end belong to nothing, and a file that breaks off gives every byte
+    before. The next request has a connection of its own.
+    """
+    data = bytes(range(251)) * 10_000
+    connections = []
+
+    def send(link: socket.socket, _: threading.Event) -> None:
+        connections.append(link)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data)
+        link.sendall(head + data[:10])
+        link.sendall(data[10:] + b"HTTP/1.1" if sent == "too much" else data[10:-1])
+        if sent == "too little":
+            # Closed with unread bytes or at once, a connection is reset.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    more = {"access_token": "static", "timeout_seconds": 30}
+    with (
+        server(send) as url,
+        Vonage(account(base_url=url, **more), MemoryShelf()) as vonage,
+    ):
+        for _ in range(2):
+            received: list[bytes] = []
+            with vonage.audio("1") as body:
+                if sent == "too much":
+                    received.extend(body.chunks())
+                else:
+                    with pytest.raises(Uncertain, match="broke off"):
+                        received.extend(body.chunks())
+            whole = b"".join(received)
+            assert data.startswith(whole)
+            assert (whole == data) is (sent == "too much")
+    assert len(connections) == 2

@@ -346,9 +346,9 @@ def test_what_still_waits_is_not_hidden(ledger: Ledger) -> None:
     job, _ = undecided(ledger)
     ledger.identity.quarantine()
     before = everything(ledger)
-    with pytest.raises(NotPossible, match=f"run: python -m worker resolve {job.job_id} --placed"):
+    with pytest.raises(NotPossible, match=f"run: earwitness resolve {job.job_id} --placed"):
         _close(ledger, f"decision:{job.job_id}")
-    with pytest.raises(NotPossible, match="run: python -m worker quarantine --lift --by WHO"):
+    with pytest.raises(NotPossible, match="run: earwitness quarantine --lift --by WHO"):
         _close(ledger, "quarantine")
     assert everything(ledger) == before
     ledger.operator_actions.resolve(job.job_id, placed=False, by="ana", note="seen")

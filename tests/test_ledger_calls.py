@@ -69,8 +69,8 @@ def test_other_parameters_are_a_conflict_and_change_nothing(ledger: Ledger) -> N
 
 
 def test_two_who_begin_at_once_are_one_call(open_ledger: OpenLedger) -> None:
-    """One of them holds it, the other joins; with a cap of one as well, so that nobody is told of
-    a cap that was reached by this very call.
+    """One of them holds it, the other joins; with a cap of one as well, so that nobody is alerted
+    of a cap that was reached by this very call.
     """
     here, there = open_ledger(), open_ledger()
     for n in range(8):

@@ -40,7 +40,7 @@ FIRST, LAST = Cap(3, "Pacific/Pago_Pago"), Cap(3, "Pacific/Kiritimati")
 
 
 def test_the_cap_opens_nothing(ledger: Ledger) -> None:
-    """The fourth of three is told so at once: no job, no history, no waiter; the others go on."""
+    """The fourth of three is refused at once: no job, no history, no waiter; others continue."""
     for n in range(3):
         begun(ledger, f"r{n}")
     before = everything(ledger)

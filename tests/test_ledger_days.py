@@ -169,7 +169,7 @@ def test_missed_days_are_caught_up(ledger: Ledger) -> None:
 
 
 def test_an_incomplete_day_is_tried_every_night_of_the_catch_up(ledger: Ledger) -> None:
-    """It is opened anew each night, and not beyond; then it stays visibly incomplete."""
+    """It is opened again each night, and not beyond; then it stays visibly incomplete."""
     _plan(ledger, _night(1), _day())
     for age in range(2, 8):
         _end(ledger, states.FAILED, missing=1)

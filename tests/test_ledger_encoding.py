@@ -52,6 +52,6 @@ def test_a_worker_does_not_start_and_doctor_says_why(
             assert "a ledger needs UTF8" in done.stdout + done.stderr
             assert "Traceback" not in done.stderr
         worker = house.worker(ready=False)
-        eventually(lambda: not worker.alive, within=30, what="the worker did not end")
+        eventually(lambda: not worker.alive, what="the worker did not end")
         assert "earwitness: the ledger's database" in worker.log()
         assert "Traceback" not in worker.log()

@@ -48,7 +48,7 @@ def test_a_dead_sender_is_noticed_a_lease_later(ledger: Ledger) -> None:
 
 
 def test_a_dead_worker_loses_its_job_a_lease_later(ledger: Ledger) -> None:
-    """Another goes on."""
+    """Another worker continues."""
     running(ledger)
     the_clock_was_ahead(ledger, 400 * 86_400)
     ledger.future_times.mend()

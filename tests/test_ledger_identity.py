@@ -111,7 +111,7 @@ def test_an_older_schema_is_refused_with_the_way_out(
     identity, later = ledger.identity.identity(), later_release(tmp_path)
     refused = run_in(later, ledger_url, "prepare")
     assert f"has version {THIS}, this program needs {NEXT}; nothing was changed" in refused
-    assert refused.endswith("run: python -m worker migrate")
+    assert refused.endswith("run: earwitness migrate")
     assert "nickname" not in _columns(ledger)
     assert run_in(later, ledger_url, "migrate") == NEXT
     assert run_in(later, ledger_url, "prepare") == identity

@@ -314,7 +314,7 @@ def test_a_job_of_an_unknown_kind_is_refused(
 def test_a_dead_worker_of_an_unknown_kind_holds_up_no_other(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its job stays for a worker that knows it, which the log says; the others go on."""
+    """Its job stays for a worker that knows it, which the log says; the others continue."""
     job = _of_later_version(ledger)
     assert ledger.execution.claim(job.job_id) is not None
     other, _ = running(ledger, "other", kind=WEATHER)

@@ -135,7 +135,7 @@ def test_answers_that_were_never_tried_come_first(ledger: Ledger) -> None:
 
 
 def test_a_job_waits_until_it_is_due(ledger: Ledger) -> None:
-    """Its lifetime counts from then; asked for again, at another time too, it goes on waiting; no
+    """Its lifetime counts from then; asked for again, at another time too, it continues waiting; no
     worker takes it before, and it is announced then.
     """
     at = ledger.database.time() + 1000

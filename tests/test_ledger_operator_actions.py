@@ -54,7 +54,7 @@ def test_a_waiting_job_is_cancelled_at_once(ledger: Ledger) -> None:
 
 
 def test_a_running_job_is_told_at_its_next_renewal(ledger: Ledger) -> None:
-    """It goes on until its worker hears of it, which then ends it; the wish is in its history."""
+    """It continues until its worker hears of it, which then ends it; the wish is in its history."""
     job, lease = running(ledger)
     flagged = ledger.operator_actions.cancel(job.job_id, by="operator", why="not needed")
     assert (flagged.state, flagged.cancel_requested) == (states.RUNNING, True)
@@ -152,7 +152,7 @@ def test_cancelling_while_parts_end(open_ledger: OpenLedger) -> None:
 
 
 def test_cancelling_while_the_job_is_taken_up_and_put_off(open_ledger: OpenLedger) -> None:
-    """Whatever state the cancel meets, it is heeded: no job goes on after one."""
+    """Whatever state the cancel meets, it is heeded: no job continues after one."""
     operator, worker = open_ledger(), open_ledger()
 
     def attempts(job_id: str) -> None:

@@ -72,7 +72,7 @@ def test_an_outage_of_the_ledger_is_no_death(open_ledger: OpenLedger) -> None:
         (taken,) = ledger.lease_expiry.take_from_the_dead()
         assert (taken.state, taken.takeovers) == (states.WAITING, 0)
         assert taken.reason is not None
-        assert "the ledger was away" in taken.reason
+        assert "the ledger was unavailable" in taken.reason
         assert not died(taken)
 
 
@@ -104,8 +104,8 @@ def test_a_job_that_was_being_cancelled_ends_after_an_outage(open_ledger: OpenLe
 
 
 def test_a_worker_that_lives_gives_its_job_back(open_ledger: OpenLedger) -> None:
-    """A worker that lost the ledger for a while stops, and lets the job go on as soon as the ledger
-    answers: nobody waits for the rest of a lease that a late renewal may have extended.
+    """A worker that lost the ledger for a while stops, and lets the job continue as soon as the
+    ledger answers: nobody waits for the rest of a lease that a late renewal may have extended.
     """
     ledger = open_ledger(lease_seconds=LEASE)
     job, lease = running(ledger)
@@ -174,7 +174,7 @@ def test_an_attempt_that_hangs_in_the_archive_is_set_aside(open_ledger: OpenLedg
         assert ledger.lease_expiry.set_aside(hangs, ARCHIVE, 40, again=again)
         waits = ledger.jobs.job(job.job_id)
         assert (waits.state, waits.takeovers) == (states.WAITING, 0)
-        assert waits.reason == "the archive has not answered for 40 s; the job is tried again"
+        assert waits.reason == "the archive has not answered for 40 s; the job will be retried"
         with pytest.raises(LeaseLost):
             ledger.execution.finish(lease, states.DONE)
     assert pauses == list(range(6))

@@ -1,4 +1,4 @@
-"""What is owed after a change of state: it stands with the change and is discharged in the end."""
+"""What is pending after a change of state: stored with the change, and discharged in the end."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def test_what_is_not_sealed_yet_is_counted(ledger: Ledger) -> None:
 
 
 def test_an_entry_is_owed_once_by_a_job(ledger: Ledger) -> None:
-    """Who cannot know whether it is owed already asks again, after it was discharged too; another
-    file, another sum and another job make another entry.
+    """Who cannot know whether it is pending already asks again, after it was discharged too;
+    another file, another sum and another job make another entry.
     """
     first, second = {"path": "india/a", "sha256": "1"}, {"path": "india/a", "sha256": "2"}
     for payload in (first, first, second):

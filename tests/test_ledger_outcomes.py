@@ -197,7 +197,7 @@ def test_a_sweep_whose_answer_was_lost(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("outcome", [SAID_OK, SAID_KO], ids=["placed", "refused"])
 def test_a_sender_that_wakes_up_knows_better(ledger: Ledger, outcome: Outcome) -> None:
-    """Its answer stands instead of the doubt, with a second receipt, and whoever asks is told."""
+    """Its answer replaces the doubt, with a second receipt, and all who asked get it."""
     job, lease = undecided(ledger, notify=NOTIFY, task_id="t1")
     told = ledger.calls.store_outcome(lease, outcome, own_task=None)
     assert (told.state, told.result, told.error) == (outcome.state, outcome.result, outcome.error)
@@ -240,7 +240,7 @@ def test_a_sender_that_wakes_up_and_knows_that_nothing_left(ledger: Ledger) -> N
 
 
 def test_another_token_has_no_say(ledger: Ledger) -> None:
-    """Who held the call before its sender can not write an outcome over the sender's doubt."""
+    """Who held the call before its sender cannot write an outcome over the sender's doubt."""
     job, late = begun(ledger)
     another_sends_it(ledger, job.job_id)
     its_worker_dies(ledger)

@@ -195,7 +195,7 @@ def _break(connection: Connection) -> None:
 
 @on_postgres
 def test_the_driver_keeps_the_translation_of_every_statement(ledger: Ledger) -> None:
-    """It translates a statement anew at each run if it is longer than 4096 bytes."""
+    """It translates a statement again at each run if it is longer than 4096 bytes."""
     dialect = ledger.database.engine.dialect
     for statement in call_statements.STATEMENTS:
         assert len(statement.text(dialect)) <= 4096

@@ -98,7 +98,7 @@ def test_a_call_that_the_ledger_does_not_know_needs_a_decision(ledger: Ledger, d
     assert "the ledger was restored and does not know whether this call was placed" in job.reason
     assert "check the provider's panel" in job.reason
     assert steps(ledger, job.job_id) == [(None, "pending"), ("pending", "needs_decision")]
-    assert "python -m worker resolve" in decisions(ledger)[0]["message"]
+    assert "earwitness resolve" in decisions(ledger)[0]["message"]
     assert [one["kwargs"]["state"] for one in owed(ledger, "notify")] == ["needs_decision"]
     assert ledger.waiters.job_of("t1") == job.job_id
     assert owed(ledger, "receipt") == []

@@ -139,7 +139,7 @@ def test_armed_for_whom_it_is_of_use(ledger: Ledger) -> None:
 
 
 def test_completed_after_everything(ledger: Ledger) -> None:
-    """An end that is told after the collection's own is kept, and an alert is owed."""
+    """An end that is told after the collection's own is kept, and an alert is pending."""
     request = _opened(ledger)
     assert request.companion is not None
     ledger.operator_actions.cancel(request.companion.job_id, by="ana", why="no more")
@@ -151,7 +151,7 @@ def test_completed_after_everything(ledger: Ledger) -> None:
 
 
 def test_how_long_a_call_is_gone(ledger: Ledger) -> None:
-    """It is counted from the first time that it was not listed, and anew once it was again."""
+    """It is counted from the first time that it was not listed, and again once it was again."""
     _opened(ledger)
     assert ledger.recording_instructions.call_seen(TOKEN, live=True) is None
     gone = ledger.recording_instructions.call_seen(TOKEN, live=False)

@@ -1,4 +1,4 @@
-"""What touches many rows writes them in short transactions, and goes on where a process died."""
+"""What touches many rows writes them in short transactions, and continues where a process died."""
 
 from __future__ import annotations
 

@@ -249,8 +249,8 @@ def plans(ledger: Ledger) -> dict[str, str]:
 
 
 def test_a_hundred_thousand_finished_jobs_are_not_looked_at(ledger: Ledger) -> None:
-    """With 100,000 jobs that have ended, their histories and what was owed for them, no statement
-    reads one of these tables as a whole: each finds its few rows by an index.
+    """With 100,000 jobs that have ended, their histories and what was pending for them, no
+    statement reads one of these tables as a whole: each finds its few rows by an index.
     """
     undecided(ledger, "call")
     running(ledger, "runs")

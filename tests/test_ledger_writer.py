@@ -170,10 +170,10 @@ def test_what_was_begun_in_time_is_waited_for(database: Database) -> None:
     """Begun before its deadline and ready after it, it is done, and its caller learns that."""
 
     def slow(connection: Connection) -> str:
-        time.sleep(1)
+        time.sleep(3)
         return str(row("slow")(connection))
 
-    assert database.write(slow, patience_seconds=0.5) == "slow"
+    assert database.write(slow, patience_seconds=2.5) == "slow"
     assert rows(database) == ["slow"]
 
 

@@ -170,7 +170,7 @@ def _big(name: str) -> Callable[[Connection], Any]:
 
 def test_a_disk_that_fills_up_inside_groups(tmp_path: Path) -> None:
     """Whoever was told that a write is done finds it, and nothing else is there; all others hear
-    that the ledger does not answer, with the reason. With room again, writing goes on by itself.
+    that the ledger does not answer, with the reason. With room again, writing continues by itself.
     """
     with small_disk(tmp_path) as disk, ExitStack() as stack:
         path = disk / "ledger.sqlite3"
@@ -250,7 +250,7 @@ def test_a_damaged_file_is_reported_to_every_caller(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [1, 4])
 def test_the_lock_of_another_process_under_load(database: Database, seconds: float) -> None:
-    """While it lasts, reads go on, and a caller with little time learns at its deadline that
+    """While it lasts, reads continue, and a caller with little time learns at its deadline that
     nothing is done. Afterwards everything else is written, in few commits.
     """
     database.write(row("before"))

@@ -52,7 +52,7 @@ def test_the_receiver_says_where_it_cannot_listen(deploy: Deploy, taken: int) ->
     }
     for address, way_out in ways_out.items():
         sentence = _ended(house, "worker", "hooks", **{HOOKS: address})
-        assert f"the receiver of notifications cannot listen at {address} (" in sentence
+        assert f"the receiver of notifications cannot listen on {address} (" in sentence
         assert HOOKS in sentence
         assert way_out in sentence
 
@@ -67,9 +67,9 @@ def test_flower_says_where_it_cannot_listen(deploy: Deploy, taken: int) -> None:
         _ended(house, *flower, FLOWER_PORT=str(taken)),
         _ended(house, *flower, f"--port={taken}"),
     ):
-        assert f"Flower cannot listen at 127.0.0.1:{taken} (Address already in use)" in sentence
+        assert f"Flower cannot listen on 127.0.0.1:{taken} (Address already in use)" in sentence
         assert "FLOWER_PORT (--port)" in sentence
     assert "FLOWER_PORT" in _ended(house, *flower, FLOWER_PORT="70000")
     sentence = _ended(house, *flower, FLOWER_UNIX_SOCKET="/nowhere/flower.sock")
-    assert "Flower cannot listen at /nowhere/flower.sock (No such file or directory)" in sentence
+    assert "Flower cannot listen on /nowhere/flower.sock (No such file or directory)" in sentence
     assert "FLOWER_UNIX_SOCKET (--unix-socket)" in sentence

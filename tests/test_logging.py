@@ -204,7 +204,7 @@ def test_masks_what_ends_a_thread(logged: Callable[[], str]) -> None:
     thread.join()
 
     shown = logged()
-    assert "ERROR config.logging: the thread worker-7 ended by itself" in shown
+    assert "ERROR config.logging: the thread worker-7 ended unexpectedly" in shown
     assert "ValueError: *** called ***456" in shown
     assert SECRET not in shown
 

@@ -95,7 +95,7 @@ def test_a_zip_that_was_cut_short_is_as_bad_as_a_lost_one(
 def test_a_recording_that_was_fetched_singly_is_fetched_again(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """Its audio takes its old place, since the bytes are the same; people are told until then."""
+    """Its audio takes its old place, since the bytes are the same; an alert is open until then."""
     vouched = VouchedHouse(deploy, simulators)
     house = vouched.house
     with house.producer() as app:
@@ -143,7 +143,7 @@ def test_what_vouches_for_the_rest_is_missed(
     deploy: Deploy, simulators: Simulators, lost: str
 ) -> None:
     """Without the newest entry of a chain, or the file that says whose the archive is, no worker
-    starts; accepted, the archive goes on.
+    starts; accepted, the archive continues.
     """
     vouched = VouchedHouse(deploy, simulators)
     house = vouched.house
@@ -170,7 +170,7 @@ def test_what_vouches_for_the_rest_is_missed(
 
 
 def test_a_worker_s_start_finds_what_was_lost(deploy: Deploy, simulators: Simulators) -> None:
-    """Nobody has to ask: people are told of the day by the first worker that starts, and no more
+    """Nobody has to ask: people are alerted of the day by the first worker that starts, and no more
     once the file is back.
     """
     vouched = VouchedHouse(deploy, simulators)

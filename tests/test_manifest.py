@@ -158,7 +158,7 @@ def test_a_header_is_read_without_the_members(builder: Builder) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema": 2}', b"\xff"])
 def test_what_is_no_manifest_is_called_damaged(builder: Builder, data: bytes) -> None:
-    """A manifest that can not be read is never taken for a day without recordings."""
+    """A manifest that cannot be read is never taken for a day without recordings."""
     path = archive_paths.manifest_path(archive_paths.export_folder("india", DAY, "0b5e"))
     builder.store.create(path, data)
 

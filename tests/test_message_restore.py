@@ -83,7 +83,7 @@ def test_a_mutex_that_a_killed_worker_left_delays_little(
         list(_locks(redis))[number]()
         held(redis, [honest(), "earwitness", "earwitness"])
         calling.house.worker()
-        eventually(lambda: calling.placed() == 1, within=30, what="it did not come back")
+        eventually(lambda: calling.placed() == 1, what="it did not come back")
         eventually(lambda: nothing_held(redis), what="it stayed in hand")
 
 

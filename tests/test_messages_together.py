@@ -39,7 +39,7 @@ class Reader:
     def read(self) -> None:
         """Take what waits, as after one answer of Redis."""
         with self.consumer:
-            self.connection.drain_events(timeout=5)
+            self.connection.drain_events(timeout=60)
 
 
 @pytest.fixture

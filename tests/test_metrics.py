@@ -180,7 +180,7 @@ def nothing_else_answers(night: Night) -> None:
 
 
 def the_second_has_it(night: Night, second: Process) -> None:
-    """It serves: what the ledger holds is the same, what it counts itself begins anew, and the
+    """It serves: what the ledger holds is the same, what it counts itself starts again, and the
     chain is read from the archive.
     """
     eventually(lambda: "metrics are served" in second.log(), what="it did not get the address")

@@ -104,7 +104,7 @@ def test_a_ledger_is_migrated_while_work_is_done(ledger_url: str, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("version", "way_out"),
-    [("0002", "run: python -m worker migrate"), ("9999", "run the newer program")],
+    [("0002", "run: earwitness migrate"), ("9999", "run the newer program")],
 )
 def test_every_process_refuses_another_schema(
     deploy: Callable[..., Deployment], simulators: Simulators, version: str, way_out: str

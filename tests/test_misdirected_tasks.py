@@ -170,12 +170,12 @@ def test_tasks_that_lie_where_no_worker_looks_are_found(
         redis.lpush("celery", "no JSON", b"\xff", "[]", '{"headers": []}')
         before = redis.lrange("celery", 0, -1)
         warned = "\n".join(found(house, "redis")["warning"])
-        assert "2 tasks for Earwitness lie in the queue celery of database 0" in warned
-        assert "1 task for Earwitness lie in the queue earwitness of database 0" in warned
-        assert "1 task for Earwitness lie in the queue a:earwitness of database 3" in warned
-        assert 'say queue="earwitness"' in warned
+        assert "2 tasks for Earwitness in the queue celery of database 0" in warned
+        assert "1 task for Earwitness in the queue earwitness of database 0" in warned
+        assert "1 task for Earwitness in the queue a:earwitness of database 3" in warned
+        assert 'use queue="earwitness"' in warned
         worker = house.worker()
-        says(worker, "2 tasks for Earwitness lie in the queue celery of database 0")
+        says(worker, "2 tasks for Earwitness in the queue celery of database 0")
         assert redis.lrange("celery", 0, -1) == before
 
 
@@ -191,7 +191,7 @@ def test_a_worker_of_the_wrong_queue_says_so(house: Deployment) -> None:
         says(worker, f"no worker consumes {queue}")
     errors = "\n".join(found(house, "workers")["error"])
     assert "consumes celery, which is not a queue of Earwitness" in errors
-    assert "no worker consumes earwitness: no task is accepted" in errors
+    assert "no worker consumes earwitness: no tasks are accepted" in errors
 
 
 def test_a_queue_that_nobody_consumes_is_said_until_somebody_does(house: Deployment) -> None:
@@ -217,7 +217,7 @@ def test_two_workers_of_one_name_are_told(house: Deployment) -> None:
     first.kill()
     again = house.celery("worker", "-n", "same@%h", "-l", "INFO", name="again")
     says(again, " ready.")
-    eventually(lambda: _held_long(house), within=30)
+    eventually(lambda: _held_long(house))
     assert "another worker is called" not in again.log()
     second = house.celery("worker", "-n", "same@%h", "-l", "INFO", name="second")
     says(again, "another worker is called same@")

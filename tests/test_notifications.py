@@ -44,7 +44,7 @@ def owe(ledger: Ledger, queue: str, job_id: str = "job", **more: Any) -> None:
 
 
 def due_again(ledger: Ledger) -> None:
-    """Everything that is owed is due at once, as it would be after its wait."""
+    """Everything that is pending is due at once, as it would be after its wait."""
     pass_time(ledger, 700, obligations.c.due_at)
 
 
@@ -248,7 +248,7 @@ def test_entries_and_receipts_that_fail_hold_up_no_other_account(
 
 
 def test_the_line_of_an_alert_closed_by_hand_stays_closed(here: Ledger, broker: Valkey) -> None:  # noqa: F811
-    """A person closes the alert of a refusing queue; it opens anew only where another notification
+    """A person closes the alert of a refusing queue; it opens again only where another notification
     is given up.
     """
     with broker.client() as client:

@@ -62,10 +62,10 @@ def test_two_hundred_refused_notifications_hold_up_no_honest_one(
             one.get(timeout=60)
         for recording in ids:
             queue = f"earwitness.shop-{recording}"
-            eventually(lambda queue=queue: admin.llen(queue) == 1, within=20, what=queue)
+            eventually(lambda queue=queue: admin.llen(queue) == 1, within=60, what=queue)
         bad = {"task": "shop.told", "queue": "forbidden"}
         last = {"account": "india", "recording_id": ids[0], "request_id": f"keep-{ids[0]}"}
-        result = house.send(app, "recording.download", **last, notify=bad).get(timeout=30)
+        result = house.send(app, "recording.download", **last, notify=bad).get(timeout=60)
         job_id = result["job_id"]
         state = house.ledger.jobs.job(job_id).state
         eventually(lambda: _refused(house) == _BAD + 1, what="not each was refused")

@@ -90,7 +90,7 @@ def test_a_refusal_of_any_text_is_stored(
         with calling.house.producer() as app:
             asked = calling.ask(app, "r1")
             with pytest.raises(Exception, match=r"not done: .*no \ufffd credit left") as refused:
-                asked.get(timeout=20)
+                asked.get(timeout=60)
         assert type(refused.value).__name__ == "Rejected"
         known = calling.house.ledger.calls.of_job(calling.in_state("r1", "failed").job_id)
         assert known is not None

@@ -36,7 +36,7 @@ def test_an_answer_that_declares_another_encoding_is_a_success(
     call_id = office.pbx.call()
     office.pbx.fault("record", "answer", times=None, body=UTF16, when="after")
     with office.house.producer() as app:
-        assert office.ask(app, call_id).get(timeout=30)["collected"] is True
+        assert office.ask(app, call_id).get(timeout=60)["collected"] is True
     assert len(office.pbx.recordings()) == 1
     office.pbx.end(call_id)
     office.one_file()
@@ -57,7 +57,7 @@ def test_an_answer_that_cannot_be_read_is_not_asked_for_again(
     call_id = office.pbx.call()
     office.pbx.fault("record", "answer", times=None, body=body, when="after")
     with office.house.producer() as app, pytest.raises(Uncertain, match="not sent again"):
-        office.ask(app, call_id).get(timeout=30)
+        office.ask(app, call_id).get(timeout=60)
     assert len(office.pbx.recordings()) == 1
     office.pbx.end(call_id)
     office.one_file()
@@ -85,7 +85,7 @@ def test_voipnow_s_list_tells_what_the_answer_does_not(
     call = live.app.begin_call()
     live.app.fault("start", "answer", times=None, body=body, when="after")
     with live.house.producer() as caller:
-        assert live.start(caller, call).get(timeout=30)["recording_since"] is not None
+        assert live.start(caller, call).get(timeout=60)["recording_since"] is not None
     assert live.outcomes() == ["started"]
 
 
@@ -102,12 +102,12 @@ def test_without_answer_and_without_list_nothing_more_is_sent(
     live.app.fault("start", "answer", times=None, body="html", when="after")
     live.app.fault("list", "answer", times=None, skip=0 if given else 1, body="html")
     with live.house.producer() as caller:
-        late = live.start(caller, call, not_after=soon(8), request_id="late", **given)
+        late = live.start(caller, call, not_after=soon(12), request_id="late", **given)
         with pytest.raises(Exception, match="unknown") as unknown:
             late.get(timeout=60)
         assert type(unknown.value).__name__ == "Uncertain"
         assert live.outcomes() == ["started"]
         simulators.voipnow.clear_faults()
         again = live.start(caller, call, request_id="again")
-        assert again.get(timeout=30)["recording_since"] is not None
+        assert again.get(timeout=60)["recording_since"] is not None
     assert live.outcomes() == ["started"]

@@ -1,4 +1,4 @@
-"""People are told of a ledger and of a Redis that are away, by whichever of the two still works."""
+"""Alerts about a ledger and a Redis that are unavailable, sent through whichever still works."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_ledger_that_is_away_is_told_without_it(
     lines = [one.message for one in caplog.records if one.name == "earwitness.alerts"]
     assert [line.partition(" since")[0] for line in lines] == [
         "the ledger has not answered worker celery@a",
-        "over: the ledger has not answered worker celery@a",
+        "resolved: the ledger has not answered worker celery@a",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is owed is discharged one by one: nothing that can not be done holds up the rest."""
+"""What is pending is discharged one by one: nothing that cannot be done holds up the rest."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def tried(kind: str) -> float:
 def test_what_this_version_does_not_know_stays_owed_alone(
     here: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A later version owes something else before it is rolled back: people are told of an alert in
-    the same round all the same, and what is unknown stays owed, with the reason.
+    """A later version owes something else before it is rolled back: people are alerted of an alert
+    in the same round all the same, and what is unknown stays pending, with the reason.
     """
     here.outbox.owe("", "india", "aerogram", {"to": "somebody"})
     here.alerts.open(Alert("cause", DAY, "india", "a day is missing"))
@@ -107,7 +107,7 @@ def test_two_handlers_for_one_kind_are_refused() -> None:
 @pytest.mark.usefixtures("silent_broker")
 def test_who_does_not_answer_is_asked_once_in_a_round(here: Ledger) -> None:
     """Fifty notifications for a frozen Redis cost a round of the sweeper one time limit, not fifty:
-    dead workers and hints wait for it. All stay owed, with the reason.
+    dead workers and hints wait for it. All stay pending, with the reason.
     """
     for number in range(50):
         owe_notification(here, f"job-{number}")

@@ -52,7 +52,7 @@ CODES = [
     (401, "API extension 'x' unavailable", Temporary, "API extension"),
     (402, "Call connect to 'x' failed with result state 'y'", Temporary, "CallConnectFailed"),
     (501, "Destination of the SMS is not found", Rejected, "SmsDestinationNotFound"),
-    (601, "Call not found with ID uteom", NoSuchCall, "no such call"),
+    (601, "Call not found with ID uteom", NoSuchCall, "does not know this call"),
     (701, "", Rejected, "ConfigNotFound"),
     (702, "", Rejected, "InvalidConfig"),
     (703, "", Rejected, "ConfigAlreadyExists"),

@@ -255,7 +255,7 @@ def test_a_file_that_is_whole_already() -> None:
     ],
 )
 def test_what_is_no_file(answer: Callable[[], httpx.Response], kind: type[ProviderError]) -> None:
-    """A redirect is followed nowhere; a page is no recording, whatever its status."""
+    """A redirect is followed nowhere; a page is not a recording, whatever its status."""
     with pytest.raises(ProviderError) as caught:
         fetched(answer())
 

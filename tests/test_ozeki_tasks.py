@@ -29,7 +29,7 @@ def test_by_http_from_start_to_archive(deploy: Deploy, simulators: Simulators, f
     call_id = office.pbx.call()
 
     with office.house.producer() as app:
-        result = office.ask(app, call_id, format=form).get(timeout=30)
+        result = office.ask(app, call_id, format=form).get(timeout=60)
     assert (result["call_id"], result["format"], result["collected"]) == (call_id, form, True)
     assert result["recording_since"]
 
@@ -71,7 +71,7 @@ def test_by_ozml_from_start_to_archive(
     with office.house.producer() as app:
         asked = office.ask(app, call_id, **given)
         _until_recorded(office, call_id)
-        assert asked.get(timeout=30)["collected"] is True
+        assert asked.get(timeout=60)["collected"] is True
 
     office.pbx.end(call_id)
     job = office.collected()
@@ -109,9 +109,9 @@ def test_who_asks_for_a_collection(deploy: Deploy, simulators: Simulators) -> No
         asked = office.house.send(app, "recording.collect", account="office", call_id=call_id)
         unknown = office.house.send(app, "recording.collect", account="office", call_id="none")
         with pytest.raises(InvalidArgument, match="call_id"):
-            unknown.get(timeout=30)
+            unknown.get(timeout=60)
         office.pbx.end(call_id)
-        result = asked.get(timeout=30)
+        result = asked.get(timeout=60)
     job = office.collected()
     assert job.result is not None
     assert result == {"job_id": job.job_id, **job.result}
@@ -127,7 +127,7 @@ def test_the_call_is_gone(deploy: Deploy, simulators: Simulators) -> None:
     office.pbx.end(call_id)
 
     with office.house.producer() as app, pytest.raises(Rejected, match="CallNotFound"):
-        office.ask(app, call_id).get(timeout=30)
+        office.ask(app, call_id).get(timeout=60)
     failed = office.collected("r1", states.FAILED)
     assert "was not started" in str(failed.reason)
 
@@ -145,7 +145,7 @@ def test_unknown_is_asked_again_while_the_call_is_live(
     office.pbx.fault("record", "reset", when="after")
 
     with office.house.producer() as app:
-        assert office.ask(app, call_id).get(timeout=30)["collected"] is True
+        assert office.ask(app, call_id).get(timeout=60)["collected"] is True
     assert len(office.pbx.recordings()) == 2
     office.pbx.end(call_id)
     job = office.collected()
@@ -189,7 +189,7 @@ def test_no_notification_in_time(deploy: Deploy, simulators: Simulators) -> None
     office.house.worker()
 
     with office.house.producer() as app, pytest.raises(Expired, match="not_after has passed"):
-        office.ask(app, "uteom", not_after="2026-01-01T00:00:00Z").get(timeout=40)
+        office.ask(app, "uteom", not_after="2026-01-01T00:00:00Z").get(timeout=60)
     assert "was not started" in str(office.collected("r1", states.FAILED).reason)
 
 
@@ -201,7 +201,7 @@ def test_not_collected(deploy: Deploy, simulators: Simulators) -> None:
     own = "http://127.0.0.1:9/own?x=1"
 
     with office.house.producer() as app:
-        result = office.ask(app, call_id, finished_url=own).get(timeout=30)
+        result = office.ask(app, call_id, finished_url=own).get(timeout=60)
     assert result["collected"] is False
     assert "finished_url" in result["not_collected_because"]
     assert office.collect() is None
@@ -216,7 +216,7 @@ def test_without_hooks_url(deploy: Deploy, simulators: Simulators) -> None:
     call_id = office.pbx.call()
 
     with office.house.producer() as app:
-        result = office.ask(app, call_id).get(timeout=30)
+        result = office.ask(app, call_id).get(timeout=60)
     assert result["collected"] is False
     assert "HOOKS_URL" in result["not_collected_because"]
     assert office.pbx.recordings()[0]["finished_url"] is None
@@ -229,5 +229,5 @@ def test_what_the_control_ignores(deploy: Deploy, simulators: Simulators) -> Non
     with office.house.producer() as app:
         for name, value in (("max_seconds", 5), ("announcement", "x"), ("finished_url", "ftp:x")):
             with pytest.raises(InvalidArgument, match=f"^not done: {name}: "):
-                office.ask(app, "uteom", **{name: value}).get(timeout=30)
+                office.ask(app, "uteom", **{name: value}).get(timeout=60)
     assert office.start() is None

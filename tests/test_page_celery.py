@@ -15,6 +15,7 @@ from .pages import Reader, read_page
 from .producer_house import ProducerHouse, producer_house
 from .servers import Valkey
 from .simulators import Simulators
+from .waiting import eventually
 
 #: A process that goes on while Redis is frozen and thawed by whoever reads what it prints.
 LONG_LIVED = """
@@ -57,7 +58,8 @@ def test_the_page_as_written(house: ProducerHouse, tmp_path: Path) -> None:
 
 def test_a_process_that_lives_on(valkey: Valkey, tmp_path: Path) -> None:
     """With the page's settings a frozen Redis costs a process that has sent before one second, not
-    the four that Celery tries for by itself; when it is back, requests are sent again.
+    the four that Celery tries for by itself; when it is back, requests are sent again. What
+    disturbs the machine meanwhile does not count: the quickest of a few does.
     """
     reader = Reader(read_page("producers/celery"), tmp_path / "shop", {"REDIS_URL": valkey.url})
     reader.write_files()
@@ -70,16 +72,17 @@ def test_a_process_that_lives_on(valkey: Valkey, tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        said = [_said(process)]
-        for is_frozen in (False, True, True, False):
-            valkey.freeze() if is_frozen else valkey.thaw()
-            said.append(_asked(process))
+        first = _said(process)
+        valkey.thaw()
+        eventually(lambda: _asked(process) == "sent", what="it does not send")
+        valkey.freeze()
+        took = [_asked(process) for _ in range(4)]
+        valkey.thaw()
+        eventually(lambda: _asked(process) == "sent", what="it does not send again")
         assert process.stdin
         process.stdin.close()
-    first, *later = said
-    assert first != "sent"
-    assert later[0] == later[3] == "sent", said
-    assert all(float(seconds) < 3.5 for seconds in later[1:3]), said
+    assert "sent" not in {first, *took}
+    assert min(map(float, took)) < 3.5, took
 
 
 def _said(process: subprocess.Popen[str]) -> str:

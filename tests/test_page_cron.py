@@ -28,7 +28,7 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Producer
 def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     """Somebody with the page's programs, executable, and a worker that is configured."""
     names = {
-        ".venv/bin/python": sys.executable,
+        ".venv/bin/earwitness": f"{sys.executable} -m worker",
         "/srv/earwitness": str(ROOT),
         "2026-11-20": str(YESTERDAY),
         "IST-5:30": POSIX_ZONE,

@@ -25,7 +25,7 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Producer
 def reader(house: ProducerHouse, tmp_path: Path) -> Reader:
     """Somebody with the page's files, and a recording of their own."""
     names = {
-        ".venv/bin/python": sys.executable,
+        ".venv/bin/earwitness": f"{sys.executable} -m worker",
         "/srv/earwitness": str(ROOT),
         "1000000001": str(house.office.recordings()[0]["id"]),
     }
@@ -52,7 +52,7 @@ def test_the_page_as_written(house: ProducerHouse, reader: Reader) -> None:
     with reader.running(says="ready.") as worker:
         reader.follow(4)
         letters(reader, 3)
-        eventually(lambda: "'told before'" in worker.log(), what="it was not told twice")
+        eventually(lambda: "'seen before'" in worker.log(), what="no notification came twice")
         reader.follow(1)
         house.platform.fault("call", "answer", status=500, body="empty", when="after")
         reader.follow(1)

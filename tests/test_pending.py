@@ -197,7 +197,7 @@ def test_the_command_counts_pending_files_and_is_content(tmp_path: Path) -> None
     unvouched(builder)
     text, told = verified(builder.root), verified(builder.root, "--json")
     assert (text.returncode, told.returncode) == (0, 0), text.stdout + text.stderr
-    assert f"pending: {FOUR[0]}: is not under the chain" in text.stdout
+    assert f"pending: {FOUR[0]}: is not covered by the chain" in text.stdout
     assert text.stdout.splitlines()[-1].startswith("verify: ok (")
     assert text.stdout.splitlines()[-1].endswith(", 4 pending)")
     report = json.loads(told.stdout)

@@ -25,7 +25,7 @@ def _seconds(at: object) -> float:
 
 def test_an_account_told_to_wait_rests_as_a_whole(deploy: Deploy, simulators: Simulators) -> None:
     """One 429 with Retry-After: none of the account's jobs sends anything until it is over, and
-    the reason is shown; then all go on.
+    the reason is shown; then all continue.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
     account.configure(ready_after_polls=0)

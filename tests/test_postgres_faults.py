@@ -49,7 +49,7 @@ def test_postgresql_goes_away_while_jobs_wait_and_one_transfers(
     """
     with days.house.producer() as app:
         results = days.ask(app)
-        for share in (0.2, 0.5):
+        for share in (0.2, 0.3):
             days.until_held(share)
             away(postgres, how)
             postgres.start()
@@ -70,7 +70,7 @@ def test_postgresql_is_away_while_a_message_arrives(
         away(postgres, how)
         days.asked.append(("waiting", LATER))
         asked = days.house.send(app, "export.run", account="waiting", day=LATER.isoformat())
-        eventually(lambda: kept(days), within=20, what="nobody kept the message")
+        eventually(lambda: kept(days), within=60, what="nobody kept the message")
         postgres.start()
         end_well(days)
         assert asked.get(timeout=60)["archived"] == 3

@@ -128,8 +128,8 @@ def _receiver(under_test: Contract) -> None:
 def test_a_killed_worker_s_single_files_are_not_fetched_again(
     contract: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A night by single files takes a slot for transfers. It goes on where a killed worker left it:
-    each recording is fetched once, but for the one that was under way.
+    """A night by single files takes a slot for transfers. It continues where a killed worker left
+    it: each recording is fetched once, but for the one that was under way.
     """
     under_test = contract("fifth")
     house, play = under_test.house, under_test.play

@@ -118,7 +118,7 @@ def test_a_result_that_can_not_be_stored_holds_up_no_other(
 
 
 def _untold(house: Deployment) -> int:
-    """How many tasks are owed an answer and still tried."""
+    """How many tasks still await an answer."""
     wanted = waiters.select().where(waiters.c.answered_at.is_(None), waiters.c.attempts < 150)
     rows: list[Any] = house.ledger.database.read(lambda c: list(c.execute(wanted).all()))
     return len(rows)

@@ -74,7 +74,7 @@ class House:
         # Under an entry of the chain that a later one confirms.
         eventually(lambda: not self.house.ledger.outbox.waiting(), what="something is owed")
         sent = [self.house.send(app, task, account="india", **given) for task, given in asked]
-        self.calls.ask(app, "placed").get(timeout=30)
+        self.calls.ask(app, "placed").get(timeout=60)
         self.calls.platform.fault("call", "answer", status=500, body={})
         self.calls.ask(app, "unknown").get(timeout=30, propagate=False)
         for one in sent:

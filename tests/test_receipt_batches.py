@@ -28,7 +28,7 @@ CAP = Cap(COUNT, "Europe/Madrid")
 
 @pytest.fixture
 def placed(here: Ledger) -> list[str]:
-    """The jobs of calls that were placed and whose receipts are owed."""
+    """The jobs of calls that were placed and whose receipts are pending."""
     ids = []
     for number in range(COUNT):
         job, lease = sending(here, f"r{number}", parameters=_asked(number), details=CAP)
@@ -56,7 +56,7 @@ def commits(here: Ledger) -> Iterator[list[None]]:
 
 
 def owed(ledger: Ledger, kind: str) -> list[tuple[str, str | None]]:
-    """The jobs of what is still owed, and why."""
+    """The jobs of what is still pending, and why."""
     c = obligations.c
     wanted = select(c.job_id, c.reason).where(c.kind == kind, c.discharged_at.is_(None))
     return ledger.database.read(
@@ -93,8 +93,8 @@ def test_many_receipts_take_few_transactions_and_one_entry(
 
 def test_bad_receipts_stay_owed_alone(here: Ledger, placed: list[str], tmp_path: Path) -> None:
     """Of one call the path holds other bytes, of one the job is gone, of one the payload cannot be
-    read, of one it is from another time: these four stay owed, each with its reason, and all others
-    are written and chained.
+    read, of one it is from another time: these four stay pending, each with its reason, and all
+    others are written and chained.
     """
     discharge_one(here, placed[0])
     (taken,) = paths(tmp_path, placed[0])
@@ -144,8 +144,8 @@ def discharge_one(ledger: Ledger, job_id: str) -> None:
 def test_an_archive_that_is_away_is_asked_a_few_times_only(
     here: Ledger, placed: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The archive's place is gone after the first receipt: all others stay owed with that reason,
-    which is logged once, and are written once it is back.
+    """The archive's place is gone after the first receipt: all others stay pending with that
+    reason, which is logged once, and are written once it is back.
     """
     discharge_one(here, placed[0])
     archive = tmp_path / "archive"

@@ -292,7 +292,7 @@ def test_several_parts_are_matched_together(run: Reconciliation) -> None:
 
 
 def test_an_index_beside_the_recordings_is_unexpected(run: Reconciliation) -> None:
-    """A CSV or JSON file is no recording, whatever number or size it has, and disturbs nothing."""
+    """A CSV or JSON file is not a recording, whatever its number or size, and disturbs nothing."""
     run.listed(recording(1, 5))
     run.listed(recording(2, 6))
     run.member("p", member("f1.mp3"))
@@ -342,7 +342,7 @@ def test_nothing_is_left_to_understand_when_nothing_is_missing(run: Reconciliati
 
 
 def test_what_an_earlier_generation_archived_is_not_missing(run: Reconciliation) -> None:
-    """A place in an earlier ZIP or a single file stands, and is no file of this run."""
+    """A place in an earlier ZIP or a single file stands, and is not a file of this run."""
     for number in (1, 2, 3):
         run.listed(recording(number))
     old = Place(path="india/old.zip", member="f1.mp3", bytes=1, sha256="c" * 64)
@@ -502,7 +502,7 @@ def test_memory_stays_flat(tmp_path: Path, way: str) -> None:
 
 
 def test_what_came_twice_is_understood_as_well(run: Reconciliation) -> None:
-    """An export was created anew since one of its parts was thrown away: what the other held comes
+    """An export was created again since one of its parts was thrown away: what the other held comes
     again, and is no member whose name is not understood, so that the gaps are fetched.
     """
     run.part("again", Stored("india/again.zip", 1000, "b" * 64))

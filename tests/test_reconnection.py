@@ -56,7 +56,7 @@ def test_doctor_says_that_workers_are_reconnecting(deploy: Deploy, simulators: S
     assert "start one: celery" not in said
     assert "is consumed by one@" in said or "one@" in said.partition("reconnecting to Redis")[0]
     with house.producer() as app:
-        assert calling.ask(app, "afterwards").get(timeout=30)
+        assert calling.ask(app, "afterwards").get(timeout=60)
         eventually(
             lambda: f"{two} is drained and takes no work" in house.run("doctor").stdout,
             what="the drained worker did not come back",

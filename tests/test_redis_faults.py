@@ -47,9 +47,9 @@ class Caller(threading.Thread):
 
 
 @contextmanager
-def running(deploy: Deploy, simulators: Simulators, **more: Any) -> Iterator[tuple[Days, Caller]]:
+def running(deploy: Deploy, simulators: Simulators) -> Iterator[tuple[Days, Caller]]:
     """Three days wait, one transfers, and the caller of that one waits for its result."""
-    days = Days(deploy, simulators, **more)
+    days = Days(deploy, simulators)
     days.house.worker("first")
     days.house.worker("second")
     with days.house.producer() as app:
@@ -77,7 +77,7 @@ def test_redis_emptied_three_times(deploy: Deploy, simulators: Simulators, valke
     one export for each day and one transfer, and nobody did anything for it.
     """
     with running(deploy, simulators) as (days, caller):
-        for share in (0.2, 0.4, 0.6):
+        for share in (0.2, 0.3, 0.4):
             days.until_held(share)
             assert flush(valkey) == 0
         end_well(days)
@@ -109,10 +109,11 @@ def test_redis_frozen_and_thawed(
     """Redis stops answering with every connection open; a transfer ends meanwhile. Afterwards the
     caller that waited since before gets its result, and everything ends archived.
     """
-    with running(deploy, simulators, seconds=4) as (days, caller):
+    with running(deploy, simulators) as (days, caller):
         valkey.freeze()
         frozen_at = time.monotonic()
         try:
+            days.hurry()
             eventually(days.transferred, what="the transfer needs Redis")
             assert caller.answer is None
             while time.monotonic() < frozen_at + seconds:
@@ -128,14 +129,14 @@ def test_every_connection_to_redis_killed(
 ) -> None:
     """CLIENT KILL of all, twice: workers and caller connect again."""
     with running(deploy, simulators) as (days, caller):
-        for share in (0.2, 0.5):
+        for share in (0.2, 0.3):
             days.until_held(share)
             assert kill_connections(valkey) > 0
         end_well(days)
         assert caller.answered()["archived"] == 4
         with days.house.producer() as app:
             again = days.house.send(app, "export.run", account="moving", day=FIRST.isoformat())
-            assert again.get(timeout=30)["job_id"] == days.runs("moving")[0].job_id
+            assert again.get(timeout=60)["job_id"] == days.runs("moving")[0].job_id
 
 
 def kill_connections(valkey: Valkey) -> int:

@@ -207,7 +207,7 @@ def test_troubles_of_access_are_told_apart(
 
 
 def test_a_worker_that_does_not_trust_redis_says_so(secured: Secured, tmp_path: Path) -> None:
-    """It takes up nothing and goes on asking, and its log names the certificate."""
+    """It takes up nothing and continues asking, and its log names the certificate."""
     stranger = Authority(tmp_path, "stranger")
     url = secured.url("earwitness", ssl_ca_certs=str(stranger.file))
     secured.house.settings["REDIS_URL"] = url

@@ -186,8 +186,8 @@ def test_nights_are_no_key_of_others(read: Read, provider: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         read(f'[accounts.x]\nprovider = "{provider}"\n{table}{nightly}')
 
-    said, _, listed = str(refused.value).partition("There are ")
-    assert said == "accounts.x.nightly is not a key: correct or remove it. "
+    said, _, listed = str(refused.value).partition("The keys are ")
+    assert said == "accounts.x.nightly is not a known key: correct or remove it. "
     assert listed.startswith("rate, timeout_seconds, verify_tls, provider, base_url, ")
     assert "nightly" not in listed
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from celery.result import allow_join_result
 
+from archive.store.fsync import replace_text
 from ledger.call_outcomes import UNKNOWN, Outcome
 from ledger.core import states
 from ledger.daily_quota import Cap
@@ -142,7 +143,7 @@ def test_a_report_says_what_is_complete_missing_and_undecided(
 
     assert "india" not in Page(written(house, tmp_path, *span, "--account", "legal")[0]).titles
     with house.producer() as app, allow_join_result():
-        result = house.send(app, "report.write").get(timeout=30)
+        result = house.send(app, "report.write").get(timeout=60)
     path = Path(result["path"])
     assert path.parent == tmp_path / "reports"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -190,3 +191,19 @@ def test_beat_asks_for_a_report_only_where_there_is_a_folder(house: Deployment) 
             command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True
         )
         assert done.stdout.strip() == expected
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """With the rights that were asked for, less the umask; what fails leaves nothing behind."""
+    (tmp_path / "new").touch()
+    usual = stat.S_IMODE((tmp_path / "new").stat().st_mode)
+    for mode, rights in ((0o600, 0o600), (0o666, usual)):
+        path = tmp_path / f"{mode}.html"
+        for text in ("old\r\n", "n\u00e9w\n"):
+            replace_text(path, text, mode)
+            assert path.read_bytes() == text.encode()
+            assert stat.S_IMODE(path.stat().st_mode) == rights
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        replace_text(tmp_path / "folder", "text")
+    assert {one.name for one in tmp_path.iterdir()} == {"384.html", "438.html", "folder", "new"}

@@ -58,7 +58,7 @@ def test_the_ledger_rebuilt_in_the_middle_of_a_night(
 
         refused = house.worker("refused", ready=False)
         assert refused.popen.wait(30) != 0
-        assert "python -m worker rebuild" in refused.log()
+        assert "earwitness rebuild" in refused.log()
 
         done = house.run("rebuild", "--json")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -25,14 +25,14 @@ def section(heading: str) -> list[str]:
     _, _, text = PAGE.partition(f"## {heading}\n")
     text = text.partition("\n## ")[0]
     blocks = re.findall(r"(?ms)^ *```\n(.*?)^ *```$", text)
-    return [block.strip() for block in blocks if block.strip().startswith("python -m worker ")]
+    return [block.strip() for block in blocks if block.strip().startswith("earwitness ")]
 
 
 def types(vouched: VouchedHouse, command: str, day: object = FIRST, job: str = "") -> str:
     """Type a command of the page for a day or a job; what it prints. It must end well."""
     told = {"A": "india", "DAY": str(day), "WHO": "ana", "WHY": "a note", "JOB": job}
     words = [told.get(word, word) for word in shlex.split(command)]
-    done = vouched.house.run(*words[3:])
+    done = vouched.house.run(*words[1:])
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
 
@@ -60,7 +60,7 @@ def test_the_archive_is_not_mounted(deploy: Deploy, simulators: Simulators) -> N
         elsewhere = moved(vouched.root)
         vouched.root.mkdir()
         (compare,) = section("The archive is not mounted")
-        said = vouched.house.run(*shlex.split(compare)[3:])
+        said = vouched.house.run(*shlex.split(compare)[1:])
         words = "is not there: it has no ledger.json, although this ledger has archived files"
         assert (said.returncode, words in said.stderr, words in PAGE) == (1, True, True)
         asked = vouched.house.send(app, "export.run", account="india", day=SECOND.isoformat())

@@ -23,7 +23,7 @@ CALLER, PBX_CALLER = "17325550101", "15551234567"
 
 @pytest.fixture
 def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Deployment:
-    """A deployment with a call that goes on and a short password."""
+    """A deployment with a call that continues and a short password."""
     app = simulators.voipnow.account()
     app.begin_call(other=PBX_CALLER)
     vonage = simulators.vonage.account(username="india@vbc.prod", password=SHORT)

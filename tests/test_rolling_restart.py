@@ -89,7 +89,7 @@ def test_three_hosts_are_restarted_with_more_accounts(
         with calling(app, "other") as more:
             for one in (run, *new):
                 assert one.get(timeout=120)
-    answers = [one.get(timeout=30)["state"] for one in (*calls, *more)]
+    answers = [one.get(timeout=60)["state"] for one in (*calls, *more)]
     assert set(answers) == {"done"}
     assert len(more) > 0
     assert not house.ledger.jobs.jobs(state=states.FAILED)

@@ -161,7 +161,7 @@ def test_a_list_that_can_not_be_read_is_named(builder: Builder) -> None:
 
 @pytest.mark.parametrize("line", [b"x", b"[]", b"5", b"{}", b'{"id": [1]}', b"[" * 100_000])
 def test_a_list_of_several_that_can_not_be_read_is_named(builder: Builder, line: bytes) -> None:
-    """Also where two generations of a day are compared: nobody is told that they asked wrongly."""
+    """Also where two generations of a day are compared: the error is about the list."""
     listed = [recording(1)]
     builder.export("india", "one", listed, {"p": zipped([])}, generation=1)
     second = builder.export("india", "two", listed, {"q": zipped([])}, generation=2)

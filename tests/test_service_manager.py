@@ -94,7 +94,7 @@ def test_a_stuck_process_starves_the_watchdog() -> None:
 def test_a_manager_that_does_not_listen_is_ignored(
     monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    """Whatever NOTIFY_SOCKET is, the process goes on."""
+    """Whatever NOTIFY_SOCKET is, the process continues."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     notify("READY=1")
 

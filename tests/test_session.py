@@ -143,7 +143,7 @@ def test_a_private_token_is_renewed_before_it_ends() -> None:
 
 
 def test_a_login_needs_a_place_for_its_token() -> None:
-    """A client that logged in anew for each task would end the tokens of all workers."""
+    """A client that logged in again for each task would end the tokens of all workers."""
     with pytest.raises(TypeError, match="the client of a attic account needs a token store"):
         Session(ACCOUNT, refusal, login=LOGIN)
 

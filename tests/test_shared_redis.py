@@ -126,9 +126,15 @@ def test_two_applications_share_one_database(both: Both, app: Celery) -> None:
 @pytest.mark.parametrize("recording", ["there", "gone"])
 def test_the_caller_s_application_is_notified(both: Both, app: Celery, recording: str) -> None:
     """``notify`` runs a task of the caller's on the caller's own worker, with the job's ids, its
-    state, and its result or its error; of a success, with the chain's head.
+    state, and its result or its error; of a success, with the head of the chain, which an earlier
+    download has begun.
     """
-    recording_id = str(both.account.recordings()[0]["id"]) if recording == "there" else "404404"
+    first, earlier = (str(one["id"]) for one in both.account.recordings()[:2])
+    recording_id = first if recording == "there" else "404404"
+    if recording == "there":
+        begun = both.house.send(app, "recording.download", account="india", recording_id=earlier)
+        begun.get(timeout=60)
+        eventually(lambda: not both.house.ledger.outbox.waiting(), what="there is no chain yet")
     asked = both.house.send(
         app,
         "recording.download",
@@ -140,7 +146,7 @@ def test_the_caller_s_application_is_notified(both: Both, app: Celery, recording
     answer = asked.get(timeout=60, propagate=False)
     (told, *again) = eventually(both.notified, what="nobody was told")
     assert all(one == told for one in again), "a repetition differs"
-    (job,) = both.house.ledger.jobs.jobs(kind="recording.download")
+    (job,) = both.house.ledger.jobs.named("order-7")
     named = {name: told[name] for name in ("job_id", "request_id", "kind", "pid")}
     assert named == {
         "job_id": job.job_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -14,6 +15,7 @@ from . import shared_simulators
 from .simulators import Simulators
 from .simulators.faults import KINDS
 from .visitor import Visitor
+from .waiting import eventually, in_time
 
 simulators = shared_simulators.simulators
 
@@ -53,7 +55,7 @@ def unchunked(body: bytes) -> tuple[bytes, bool]:
 
 def test_a_hang_before_has_no_effect_yet(simulators: Simulators, visitor: Visitor) -> None:
     """A hang before the effect: no answer in time, and no export was created by then."""
-    visitor.account.fault("export", "hang", seconds=1.5, when="before")
+    visitor.account.fault("export", "hang", seconds=60, when="before")
     with pytest.raises(httpx.ReadTimeout):
         visitor.ask("POST", f"{LISTING}/export", json={}, timeout=0.3)
     assert simulators.log.exports(visitor.account.username) == []
@@ -64,7 +66,7 @@ def test_a_hang_after_has_had_its_effect(simulators: Simulators, visitor: Visito
     visitor.account.fault("export", "hang", seconds=30, when="after")
     with pytest.raises(httpx.ReadTimeout):
         visitor.ask("POST", f"{LISTING}/export", json={}, timeout=1)
-    assert len(simulators.log.exports(visitor.account.username)) == 1
+    eventually(lambda: len(simulators.log.exports(visitor.account.username)) == 1)
     assert simulators.log.requests("export", visitor.account.username)[0]["outcome"] == "running"
 
 
@@ -148,7 +150,7 @@ def test_a_body_can_be_cut(
     visitor.account.configure(send_length=length_told)
     path = audio_path(visitor)
     visitor.account.fault("audio", "cut", after_bytes=70_000, how=how)
-    received, end = visitor.raw(path, patience=1)
+    received, end = visitor.raw(path, patience=3)
     body, complete = body_of(received), False
     if b"Transfer-Encoding: chunked" in received:
         body, complete = unchunked(body)
@@ -172,7 +174,7 @@ def test_a_body_can_freeze(visitor: Visitor) -> None:
     """After the bytes asked for nothing comes while the freeze lasts, then the rest."""
     path = audio_path(visitor)
     visitor.account.fault("audio", "freeze", after_bytes=1000, seconds=30)
-    received, end = visitor.raw(path, patience=1)
+    received, end = visitor.raw(path, patience=3)
     assert (len(unchunked(body_of(received))[0]), end) == (1000, "open")
     visitor.account.fault("audio", "freeze", after_bytes=1000, seconds=0.3)
     started = time.monotonic()
@@ -192,12 +194,23 @@ def test_a_body_can_be_slow(visitor: Visitor) -> None:
     assert time.monotonic() - started > 0.3
 
 
+def test_a_rate_is_changed_under_way(simulators: Simulators, visitor: Visitor) -> None:
+    """A file that comes slowly comes fast as soon as the switch says so."""
+    visitor.account.configure(bytes_per_second=1000)
+    job = visitor.export()[0]
+    with in_time(), ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(visitor.archive, job)
+        eventually(lambda: simulators.log.requests("retrieve", visitor.account.username))
+        visitor.account.configure(bytes_per_second=None)
+        assert len(coming.result().content) > 200_000
+
+
 def test_bytes_can_trickle(visitor: Visitor) -> None:
     """One byte at a time, in the headers or in the body."""
     visitor.account.fault("list", "trickle", seconds_per_byte=30, part="headers")
-    assert visitor.raw(LISTING, patience=1) == (b"H", "open")
+    assert visitor.raw(LISTING, patience=3) == (b"H", "open")
     visitor.account.fault("list", "trickle", seconds_per_byte=30, part="body")
-    received, _ = visitor.raw(LISTING, patience=1)
+    received, _ = visitor.raw(LISTING, patience=3)
     assert body_of(received) == b"{"
     visitor.account.fault("list", "trickle", seconds_per_byte=0.0001, part="all")
     assert visitor.page().status_code == 200

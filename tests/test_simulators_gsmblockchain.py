@@ -301,7 +301,7 @@ def test_any_answer_can_come_instead(account: CallingAccountDoor, when: str, cou
     ids=["empty", "text", "large", "value"],
 )
 def test_any_body_can_be_answered(account: CallingAccountDoor, body: Any, sent: bytes) -> None:
-    """Nothing, text as it stands, a body of any size, or a value as JSON; the type can be told."""
+    """Nothing, text verbatim, a body of any size, or a value as JSON; the type can be told."""
     account.fault("call", "answer", body=body, content_type="application/json")
     answer = ask(account)
     assert (answer.status_code, answer.content) == (200, sent)
@@ -331,7 +331,7 @@ def test_an_answer_can_be_cut(account: CallingAccountDoor, how: str) -> None:
 def test_an_answer_can_be_slow(
     account: CallingAccountDoor, kind: str, parameters: dict[str, Any]
 ) -> None:
-    """Slow, byte by byte or with a pause, the answer comes whole to whoever waits."""
+    """Slow, byte by byte or with a pause, the answer comes whole to anyone who waits."""
     account.fault("call", kind, **parameters)
     assert said(ask(account))["status"] == "OK"
     assert account.calls()[0]["n"]

@@ -122,7 +122,7 @@ def test_every_code_of_the_record_command(pbx: PbxDoor) -> None:
 
 
 def test_other_codes_and_answers_on_request(simulators: Simulators, pbx: PbxDoor) -> None:
-    """Those that Record does not give of itself, and what is no answer at all."""
+    """Those that Record does not give of itself, and what is not an answer at all."""
     call = pbx.call()
     for code in (303, 401, 402, 501, 701, 702, 703, 999):
         pbx.fault("record", "answer", body=str(code))
@@ -253,7 +253,7 @@ def test_an_extension_carries_out_its_document(
 def test_an_extensions_recording_ends_by_itself(
     pbx: PbxDoor, receiver: Receiver, attributes: str, ended: str
 ) -> None:
-    """After its longest time, or after so much silence; the call goes on."""
+    """After its longest time, or after so much silence; the call continues."""
     pbx.configure(control="ozml_extension", notify_url=receiver.url)
     receiver.answer = lambda _: f"<Response><Record {attributes} CallId='no'/></Response>".encode()
     call = pbx.call("Ringing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 import tomllib
@@ -17,7 +18,7 @@ from .simulators.doors import AccountDoor, VonageDoor
 from .simulators.remote import ROOT, Remote, running
 from .simulators.vonage_control import VonageControl
 from .visitor import Visitor
-from .waiting import in_time
+from .waiting import eventually, in_time
 
 
 def test_another_process_has_the_same_methods(tmp_path: Path) -> None:
@@ -70,6 +71,7 @@ def test_the_log_outlives_a_killed_simulator(tmp_path: Path) -> None:
             with pytest.raises(httpx.ReadTimeout):
                 visitor.ask("GET", "accounts/self/company_call_recordings", timeout=1)
             token = visitor.token
+            eventually(lambda: b'"list"' in (tmp_path / "log.jsonl").read_bytes())
         process.kill()
     log = Records.load(tmp_path / "log.jsonl")
     assert [r["operation"] for r in log.requests()] == ["login", "export", "list"]
@@ -90,6 +92,26 @@ def test_the_sandbox_prints_an_account_that_works() -> None:
         assert account.configuration() == section
         with Visitor(account) as visitor:
             assert len(visitor.listed(page_size=50)) == 20
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_the_sandbox_writes_files_of_its_own(tmp_path: Path) -> None:
+    """Its accounts, which hold passwords, are its user's alone; a port in use gets a sentence."""
+    folder = tmp_path / "a sandbox"
+    command = [sys.executable, "-m", "tests.simulators", "--sandbox", "--into", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        typed = next(line for line in process.stdout if "first type: " in line)
+        assert stat.S_IMODE((folder / "accounts.toml").stat().st_mode) == 0o600
+        shown = f'{typed.partition("first type: ")[2].strip()}; cat "$EARWITNESS_ACCOUNTS_FILE"'
+        shell = subprocess.run(["sh", "-c", shown], capture_output=True, text=True, check=True)
+        assert set(tomllib.loads(shell.stdout)["accounts"]) > {"sandbox", "sandbox_calls"}
+        command += ["--port", url.rpartition(":")[2]]
+        again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
+        assert "cannot listen at 127.0.0.1:" in again.stderr
         process.terminate()
         assert process.wait(10) == 0
 

@@ -168,7 +168,7 @@ def test_two_files_are_never_mixed(spool: Spool) -> None:
     """An answer of another file than the bytes held is refused, and the next try starts at 0."""
     begun(spool, b"one ")
     with spool.part("job") as part:
-        with pytest.raises(Damaged, match="changed while it was fetched"):
+        with pytest.raises(Damaged, match="changed during the download"):
             part.begin('"v2"')
         assert (part.held, part.etag) == (0, None)
     with spool.part("job") as part:
@@ -212,7 +212,7 @@ def test_a_frozen_worker_is_overtaken_and_spoils_nothing(
 
 
 def test_the_longest_part_is_taken_up(spool: Spool, holder: Callable[[], Holder]) -> None:
-    """Where the one who took over is killed as well, the third goes on with its longer file."""
+    """Where the one who took over is killed as well, the third continues with its longer file."""
     frozen, second = holder(), None
     frozen.write()
     second = holder()
@@ -283,7 +283,7 @@ def test_a_discarded_download_leaves_no_part_of_a_killed_worker(
 
 
 def test_a_part_made_read_only_is_writable_again(spool: Spool) -> None:
-    """A worker killed just before storing leaves its file read-only; it goes on all the same."""
+    """A worker killed just before storing leaves its file read-only; it continues all the same."""
     path = begun(spool, b"one ")
     path.chmod(0o444)
     with spool.part("job") as part:
@@ -322,7 +322,7 @@ def test_the_reserve_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_download_stops_before_the_reserve(tmp_path: Path) -> None:
-    """On a real disk the reserve stays free; with more room the download goes on, whole."""
+    """On a real disk the reserve stays free; with more room the download continues, whole."""
     with small_disk(tmp_path) as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(2 * MEBIBYTE))
@@ -331,7 +331,7 @@ def test_a_download_stops_before_the_reserve(tmp_path: Path) -> None:
             part.begin('"v1"')
             part.write(CHUNK)
             part.write(CHUNK)
-            with pytest.raises(NoSpace, match="has only the 3145728 bytes left that stay free"):
+            with pytest.raises(NoSpace, match="has only its reserve of 3145728 bytes left"):
                 part.write(CHUNK)
             assert part.held == part.path.stat().st_size == 2 * MEBIBYTE
             assert free(disk) >= 3 * MEBIBYTE

@@ -98,7 +98,7 @@ def test_two_aliases_for_one_login_are_refused(deploy: Deploy) -> None:
 
 def test_another_deployment_s_redis_is_refused(deploy: Deploy, simulators: Simulators) -> None:
     """Two ledgers on one Redis would take each other's messages: the second worker names both, also
-    after the mark was lost by a flush. Where one is written there later, people are told.
+    after the mark was lost by a flush. Where one is written there later, people are alerted.
     """
     accounts = account_toml("india", simulators.vonage.account().configuration())
     first, second = deploy(accounts), deploy(accounts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pickle
@@ -89,6 +90,17 @@ def stray(store: DirectoryStore) -> list[Path]:
     return list(incoming.iterdir()) if incoming.is_dir() else []
 
 
+def held_in_memory(file: Path) -> float:
+    """The share of a file's pages that can be read without its disk, as far as the system tells."""
+    held, size, buffer = 0, file.stat().st_size, bytearray(1)
+    offsets = range(0, size, 1 << 20)
+    with file.open("rb") as opened:
+        for offset in offsets:
+            with contextlib.suppress(OSError, AttributeError):  # it would wait, or cannot tell
+                held += os.preadv(opened.fileno(), [buffer], offset, os.RWF_NOWAIT)
+    return held / len(offsets)
+
+
 @pytest.mark.parametrize("kind", [Damaged, Dangerous, Missing, Contradiction, NoSpace])
 def test_errors_say_which_file_and_travel(kind: type[ArchiveError]) -> None:
     """An error of the archive names its file, and is the same after a trip through a queue."""
@@ -172,6 +184,15 @@ def test_a_large_file_is_stored_from_the_spool(store: DirectoryStore, tmp_path: 
         file.seek(-3, os.SEEK_END)
         assert file.read() == b"789"
     assert stray(store) == []
+
+
+def test_a_large_file_does_not_stay_in_memory(store: DirectoryStore, tmp_path: Path) -> None:
+    """A ZIP that is seldom read does not crowd out the ledger."""
+    source, sha256 = spooled(tmp_path, bytes(64 << 20))
+    if held_in_memory(source) < 0.5:
+        pytest.skip("the system does not tell, or keeps no file in memory")
+    store.keep("a/x.zip", source, sha256)
+    assert held_in_memory(store.root / "a/x.zip") < 0.5
 
 
 def test_a_large_file_is_stored_from_another_disk(store: DirectoryStore, elsewhere: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_file_that_changed_after_its_sum_is_read_back(
     spool: Spool, tmp_path: Path, change: str
 ) -> None:
     """A written byte, a byte more or another file in its place, each with the time of before: the
-    sum is computed anew, and nothing is stored.
+    sum is computed again, and nothing is stored.
     """
     path, state = spooled(spool)
     until_later(tmp_path / "probe", state)

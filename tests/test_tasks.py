@@ -100,7 +100,7 @@ def test_lists_and_single_recordings_are_answered(house: House) -> None:
         page_size=3,
         order="start:ASC",
     )
-    listed = asked.get(timeout=30)
+    listed = asked.get(timeout=60)
     assert [one["id"] for one in listed["recordings"]] == house.ids[:3]
     assert (listed["page"], listed["page_size"], listed["total_items"]) == (1, 3, 4)
     first = listed["recordings"][0]
@@ -303,7 +303,7 @@ def test_the_same_request_id_is_one_job_whoever_asks(house: House) -> None:
     """
     recording = {"recording_id": house.ids[2], "request_id": "one"}
     asked = [house.send("recording.download", account="india", **recording) for _ in range(20)]
-    results = [one.get(timeout=30) for one in asked]
+    results = [one.get(timeout=60) for one in asked]
     assert all(result == results[0] for result in results)
     assert len(house.house.ledger.jobs.jobs()) == 1
     conflict = house.refused(
@@ -333,18 +333,18 @@ def test_a_waiting_job_is_seen_and_cancelled(house: House) -> None:
         "export.retrieve", account="india", provider_job_id=created["provider_job_ids"][0]
     )
     eventually(lambda: asked.state == "RETRY" and "not ready" in str(asked.info))
-    seen = house.send("job.status", task_id=asked.id).get(timeout=30)
+    seen = house.send("job.status", task_id=asked.id).get(timeout=60)
     eventually(
         lambda: (
-            house.send("job.status", job_id=seen["job_id"]).get(timeout=30)["state"] == "waiting"
+            house.send("job.status", job_id=seen["job_id"]).get(timeout=60)["state"] == "waiting"
         )
     )
-    ended = house.send("job.cancel", task_id=asked.id).get(timeout=30)
+    ended = house.send("job.cancel", task_id=asked.id).get(timeout=60)
     if ended["state"] != "cancelled":
         assert ended["state"] == "running"
     answer = asked.get(timeout=30, propagate=False)
     assert type(answer).__name__ == "Cancelled"
-    again = house.send("job.cancel", job_id=seen["job_id"]).get(timeout=30)
+    again = house.send("job.cancel", job_id=seen["job_id"]).get(timeout=60)
     assert again["state"] == "cancelled"
     missing = house.send("job.status", job_id="nobody").get(timeout=30, propagate=False)
     assert type(missing).__name__ == "NoSuchJob"
@@ -379,7 +379,7 @@ def test_a_failed_job_is_retried_as_a_job_of_its_own(house: House) -> None:
     house.account.release(house.ids[0])
     (job,) = house.house.ledger.jobs.jobs()
     note = {"by": "ana", "note": "the provider found it"}
-    again = house.send("job.retry", job_id=job.job_id, **note).get(timeout=30)
+    again = house.send("job.retry", job_id=job.job_id, **note).get(timeout=60)
     assert (again["request_id"], again["kind"]) == ("r#2", "recording.download")
     eventually(lambda: house.house.ledger.jobs.job(again["job_id"]).state == "done")
     assert house.house.ledger.jobs.job(job.job_id).state == "failed"
@@ -398,7 +398,7 @@ def test_the_archive_is_verified_by_a_task(house: House) -> None:
     Builder(house.house.folder).receipt("removed", str(uuid.uuid4()))
     stored = house.ask("export.run", day=DAY.isoformat())
     eventually(lambda: chained(house, stored["manifest"]))
-    whole = house.send("archive.verify").get(timeout=30)
+    whole = house.send("archive.verify").get(timeout=60)
     assert whole["files"] >= 5
     assert set(whole["heads"]) == {"india", "removed"}
     (path,) = house.house.archive.rglob("*.zip")

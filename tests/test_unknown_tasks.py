@@ -90,10 +90,11 @@ def test_a_misspelt_task_is_told_everywhere(deploy: Deploy, simulators: Simulato
     with house.producer() as app:
         for name in ("earwitness.export.runn", "export.run"):
             with pytest.raises(NotRegistered, match=r"did you mean earwitness\.export\.run\?"):
-                _sent(app, name).get(timeout=30)
+                _sent(app, name).get(timeout=60)
         with pytest.raises(NotRegistered, match="later version"):
-            _sent(app, "earwitness.zzz").get(timeout=30)
-    assert "no task is called 'export.run': did you mean earwitness.export.run?" in worker.log()
+            _sent(app, "earwitness.zzz").get(timeout=60)
+    said = "no task is called 'export.run': did you mean earwitness.export.run?"
+    eventually(lambda: said in worker.log(), what="the log does not say it")
     alert = eventually(house.ledger.alerts.all_open)[0]
     assert alert["cause"] == "message:unknown_task"
     alerted = eventually(

@@ -1,4 +1,4 @@
-"""A day that lists far fewer recordings than its weekday did is complete, and people are told."""
+"""A day that lists far fewer recordings than its weekday usually does: complete, with an alert."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_day_is_told_once_and_is_over_with_usual_numbers(open_ledger: OpenLedg
 
 
 def test_what_a_person_has_explained_is_not_told_again(open_ledger: OpenLedger) -> None:
-    """Closed by hand as a holiday, the later look at the day does not open it anew."""
+    """Closed by hand as a holiday, the later look at the day does not open it again."""
     ledger = open_ledger()
     listed_before(ledger, [40] * 5)
     export(ledger, 0)

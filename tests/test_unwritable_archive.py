@@ -123,7 +123,7 @@ def test_a_worker_starts_while_the_disk_takes_nothing(
             with read_only(disk) if fault == "read only" else _full(ballast):
                 worker = house.worker("second")
                 assert "Traceback" not in worker.log()
-                assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
+                assert vouched.calls.ask(app, "meanwhile").get(timeout=60)["state"] == "done"
                 asked = house.send(app, "export.run", account="india", day=SECOND.isoformat())
                 waits(vouched, "full", "Read-only")
                 assert worker.alive
@@ -150,7 +150,7 @@ def test_the_very_first_worker_starts_on_a_full_disk(
         with house.producer() as app:
             with _full(disk / "ballast"):
                 house.worker("first")
-                assert vouched.calls.ask(app, "placed").get(timeout=30)["state"] == "done"
+                assert vouched.calls.ask(app, "placed").get(timeout=60)["state"] == "done"
             eventually(lambda: len(vouched.calls.receipts()) == 1, what="no receipt was written")
             vouched.owes_nothing()
             eventually(lambda: vouched.open_causes() == [], what="it is not over")
@@ -171,7 +171,7 @@ def test_a_bucket_that_lets_nobody_in_is_a_plain_reason(
         buckets.front.misbehave("403", "PUT", times=1_000_000)
         asked = vouched.house.send(app, "export.run", account="india", day=SECOND.isoformat())
         waits(vouched, "denies access")
-        assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
+        assert vouched.calls.ask(app, "meanwhile").get(timeout=60)["state"] == "done"
         buckets.front.behave()
         goes_on(vouched, asked)
 
@@ -190,7 +190,7 @@ def test_a_worker_starts_while_the_bucket_is_away(
         buckets.front.away = True
         worker = vouched.house.celery("worker", "-n", "second@%h", "-l", "INFO", name="second")
         eventually(lambda: " ready." in worker.log(), within=120, what="the worker did not start")
-        assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
+        assert vouched.calls.ask(app, "meanwhile").get(timeout=60)["state"] == "done"
         buckets.front.behave()
         vouched.export(app, SECOND)
         vouched.owes_nothing()

@@ -62,7 +62,7 @@ def test_commands_show_what_they_showed(either: UpgradedHouse) -> None:
     and nothing is found wrong with them.
     """
     refused = either.house.run("status")
-    assert (refused.returncode, "python -m worker migrate" in refused.stderr) == (1, True)
+    assert (refused.returncode, "earwitness migrate" in refused.stderr) == (1, True)
     either.run("migrate")
 
     printed = either.old["printed"]

@@ -41,7 +41,7 @@ def test_a_folder_moved_under_a_worker_is_not_made_anew(
             what="the export does not wait for the archive",
         )
         eventually(lambda: "archive:vanished" in vouched.open_causes(), what="nobody was told")
-        assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
+        assert vouched.calls.ask(app, "meanwhile").get(timeout=60)["state"] == "done"
         said = vouched.refused("refused")
         for way_out in ("mount", "EARWITNESS_ARCHIVE_URL", "archive --begin"):
             assert way_out in said
@@ -91,7 +91,7 @@ def test_an_older_copy_is_refused_until_somebody_accepts_it(
         worker = vouched.begin(app)
         copy = copied(vouched.root, "copy")
         vouched.export(app, SECOND)
-        vouched.calls.ask(app, "later").get(timeout=30)
+        vouched.calls.ask(app, "later").get(timeout=60)
         vouched.owes_nothing()
         assert worker.stop() == 0
         shutil.rmtree(vouched.root)
@@ -114,7 +114,7 @@ def test_an_older_copy_is_refused_until_somebody_accepts_it(
         assert (again["archived"], (vouched.root / again["manifest"]).exists()) == (3, True)
         vouched.owes_nothing()
         assert vouched.calls.placed() == 2
-        assert vouched.calls.ask(app, "later").get(timeout=30)["state"] == "done"
+        assert vouched.calls.ask(app, "later").get(timeout=60)["state"] == "done"
         assert len(vouched.calls.receipts()) == 2
     assert verify(house.store).problems == []
     assert house.run("archive").returncode == 0
@@ -172,7 +172,7 @@ def test_a_bucket_that_is_not_the_archive_is_refused(
         if mistake == "emptied":
             emptied(bucket)
             eventually(lambda: "archive:vanished" in vouched.open_causes(), what="nobody was told")
-            assert vouched.calls.ask(app, "meanwhile").get(timeout=30)["state"] == "done"
+            assert vouched.calls.ask(app, "meanwhile").get(timeout=60)["state"] == "done"
         assert worker.stop() == 0
     wrong = {"emptied": url, "prefix": f"s3://{bucket}/archiv", "bucket": "s3://no-such/archive"}
     house.settings["ARCHIVE_URL"] = wrong[mistake]

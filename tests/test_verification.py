@@ -198,7 +198,7 @@ def test_a_removed_tail_shows_by_the_head_alone(copied: DirectoryStore) -> None:
 
 
 def test_it_needs_nothing_and_writes_nothing(copied: DirectoryStore, tmp_path: Path) -> None:
-    """A copy that can not be written to, no configuration, another process, another folder."""
+    """A copy that cannot be written to, no configuration, another process, another folder."""
     everything = [copied.root, *copied.root.rglob("*")]
     for path in everything:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -258,7 +258,7 @@ def test_one_accounts_part_is_whole_by_itself(
     ],
 )
 def test_slices_see_what_one_go_sees(copied: DirectoryStore, gone: str) -> None:
-    """Wherever it was interrupted, it goes on with the next path, also where files are gone."""
+    """Wherever it was interrupted, it continues with the next path, also where files are gone."""
     for target in copied.root.glob(gone):
         target.unlink()
     at_once = list(verification.files(copied))
@@ -293,7 +293,7 @@ def test_what_is_not_under_the_chain_is_a_problem(builder: Builder) -> None:
 
 
 def test_a_live_archive_may_grow_meanwhile(builder: Builder) -> None:
-    """A file that came under the chain after the verification began is no problem."""
+    """A file that came under the chain after the verification began is not a problem."""
     builder.receipt("legal_es", "call-1")
     running = verification.files(builder.store)
     first = next(running)
@@ -340,16 +340,16 @@ def test_nothing_at_all_is_a_problem(tmp_path: Path, copied: DirectoryStore) -> 
     the ledger's name lies beside it.
     """
     (problem,) = verification.verify(DirectoryStore(tmp_path / "nowhere")).problems
-    assert problem == Problem(".", "holds nothing that could be verified")
+    assert problem == Problem(".", "contains nothing to verify")
     assert verification.verify(copied, "nobody").problems == [
-        Problem("nobody", "holds nothing that could be verified")
+        Problem("nobody", "contains nothing to verify")
     ]
 
 
 def test_a_folder_that_is_no_archive_is_a_problem(copied: DirectoryStore) -> None:
     """The folder above the archive, or any other with files in it, is not called whole."""
     report = verification.verify(DirectoryStore(copied.root.parent))
-    assert Problem(".", "holds nothing that could be verified") in report.problems
+    assert Problem(".", "contains nothing to verify") in report.problems
 
 
 def test_a_link_that_leads_to_itself_is_named(copied: DirectoryStore) -> None:
@@ -521,7 +521,7 @@ def test_audio_of_any_kind_that_is_missing_is_named(tmp_path: Path, ending: str)
 def _reseal(
     builder: Builder, path: str, content: dict[str, Any], lines: list[dict[str, Any]]
 ) -> None:
-    """Write list and manifest anew with right sums, and put everything under the chain."""
+    """Write list and manifest again with right sums, and put everything under the chain."""
     data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     overwrite(builder.store, _beside(path), data)
     stored = builder.store.checksum(_beside(path))

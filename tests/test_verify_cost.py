@@ -36,7 +36,7 @@ print(report.files, len(report.problems), len(opened), len(started))
 def test_a_file_is_opened_about_twice(tmp_path: Path) -> None:
     """A night of single recordings: the metadata of each is named by the manifest, the list and
     the newest entry of the chain, and describes the audio beside it. It is not read for each of
-    them anew, and no process is started for so few.
+    them again, and no process is started for so few.
     """
     builder = Builder(tmp_path, DirectoryStore(tmp_path / "archive"))
     builder.identity()

@@ -212,7 +212,7 @@ def test_a_verification_whose_process_dies_has_no_result(
             for child in killed:
                 os.kill(child, number)
 
-    with pytest.raises(ChildProcessError, match=rf"{number.name}; whether the archive is whole"):
+    with pytest.raises(ChildProcessError, match=rf"{number.name}; whether the archive is intact"):
         verification.verify(many, on_file=kill, processes=2)
     assert killed
     assert not set(killed) & set(children_of(os.getpid()))
@@ -251,7 +251,7 @@ def test_the_command_ends_with_all_its_processes(
         until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
         out, err = started.communicate(timeout=120)
     assert (started.returncode, out) == (status, "")
-    assert ("did not reach its end" in err) == (who == "child")
+    assert ("did not finish" in err) == (who == "child")
     assert "Traceback" not in err
     assert list(folder.iterdir()) == []
 

@@ -121,7 +121,7 @@ def test_reads_the_vendors_answer() -> None:
 
 
 def test_the_answer_as_documented_is_no_answer() -> None:
-    """It is no JSON: whether the recording began is for the list to tell."""
+    """It is not JSON: whether the recording began is for the list to tell."""
     answer = httpx.Response(200, text=sample("start_answer_as_documented.txt"))
     with client(answer) as voipnow, pytest.raises(Uncertain, match="could not be read"):
         voipnow.start("444444", "01", "0003*210", "12", "wav")

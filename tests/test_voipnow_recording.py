@@ -244,7 +244,7 @@ def test_a_transfer_between_list_and_start_is_followed(door: AppDoor, recorder: 
 def test_a_transfer_away_from_the_extension_is_none_of_its_views(
     door: AppDoor, recorder: Recorder
 ) -> None:
-    """Its call goes on elsewhere: nobody is recorded in its place."""
+    """Its call continues elsewhere: nobody is recorded in its place."""
     call = door.begin_call()
     door.transfer(call["id"], to="0003*299")
     with pytest.raises(NoFittingView, match=r"02 of 0003\*299"):
@@ -312,7 +312,7 @@ def test_a_lost_stop_is_looked_up(door: AppDoor, recorder: Recorder, when: str) 
 
 
 def test_a_stop_without_effect_is_told(door: AppDoor, recorder: Recorder) -> None:
-    """The server takes it and goes on recording."""
+    """The server takes it and continues recording."""
     call = door.begin_call()
     recorder.start(call["id"])
     door.set_terminal("0003*210", records=False)

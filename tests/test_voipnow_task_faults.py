@@ -22,7 +22,7 @@ def test_refused_credentials_end_the_job(
     worker = live.house.worker()
     call = live.app.begin_call()
     with live.house.producer() as caller, pytest.raises(Exception, match="not done: ") as refused:
-        live.start(caller, call).get(timeout=20)
+        live.start(caller, call).get(timeout=60)
     assert type(refused.value).__name__ == "BadCredentials"
     assert "sesame" not in str(refused.value) + worker.log()
 
@@ -37,7 +37,7 @@ def test_an_unreachable_server_is_not_done(
     soon = datetime.now(UTC) + timedelta(seconds=3)
     nothing = pytest.raises(Exception, match=r"not done: .*nothing was sent")
     with live.house.producer() as caller, nothing as late:
-        live.start(caller, {"id": "4711"}, not_after=soon.isoformat()).get(timeout=20)
+        live.start(caller, {"id": "4711"}, not_after=soon.isoformat()).get(timeout=60)
     assert type(late.value).__name__ == "Expired"
 
 
@@ -52,7 +52,7 @@ def test_a_token_that_ends_costs_one_renewal(
     for number in range(3):
         live.house.worker(f"worker{number}")
     with live.house.producer() as caller:
-        assert len(live.send(caller, "call.list").get(timeout=20)["calls"]) == 1
+        assert len(live.send(caller, "call.list").get(timeout=60)["calls"]) == 1
         live.app.expire_tokens()
         asked = [live.send(caller, "call.list") for _ in range(60)]
         assert all(len(one.get(timeout=60)["calls"]) == 1 for one in asked)

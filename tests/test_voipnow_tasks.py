@@ -54,7 +54,7 @@ def test_a_recording_is_begun_confirmed_and_ended(live: LiveHouse, caller: Celer
     request; the stop ends it, and nothing is collected at VoipNow, which is said.
     """
     call = live.app.begin_call()
-    begun = live.start(caller, call, format="wav49", request_id="r1").get(timeout=20)
+    begun = live.start(caller, call, format="wav49", request_id="r1").get(timeout=60)
     assert begun["call_id"] == call["id"]
     assert (begun["view_id"], begun["format"], begun["collected"]) == ("01", "wav49", False)
     assert "no way to fetch a file" in begun["not_collected_because"]
@@ -63,10 +63,10 @@ def test_a_recording_is_begun_confirmed_and_ended(live: LiveHouse, caller: Celer
     job = live.job("r1")
     assert job is not None
     assert (job.state, begun["job_id"]) == ("done", job.job_id)
-    again = live.start(caller, call, request_id="r2").get(timeout=20)
+    again = live.start(caller, call, request_id="r2").get(timeout=60)
     assert again["recording_since"] == begun["recording_since"]
-    assert live.start(caller, call, format="wav49", request_id="r1").get(timeout=20) == begun
-    ended = live.send(caller, "recording.stop", call_id=call["id"]).get(timeout=20)
+    assert live.start(caller, call, format="wav49", request_id="r1").get(timeout=60) == begun
+    ended = live.send(caller, "recording.stop", call_id=call["id"]).get(timeout=60)
     assert (ended["view_id"], ended["recording_since"]) == ("01", None)
     assert live.recorded() == []
     assert live.outcomes() == ["started", "stopped"]
@@ -79,7 +79,7 @@ def test_what_is_not_recorded_is_not_told_as_recorded(live: LiveHouse, caller: C
     call = live.app.begin_call()
     live.app.set_terminal("0003*210", records=False)
     with pytest.raises(Exception, match=r"unknown: .*Phone Terminal Setup.*\*1 is pressed") as told:
-        live.start(caller, call, request_id="r1").get(timeout=40)
+        live.start(caller, call, request_id="r1").get(timeout=60)
     assert type(told.value).__name__ == "Uncertain"
     assert live.outcomes() == ["switched_off", "switched_off"]
     job = live.job("r1")
@@ -92,7 +92,7 @@ def test_a_lost_answer_is_looked_up(live: LiveHouse, caller: Celery, when: str) 
     """A connection that breaks before or after the server acted ends in one recording."""
     call = live.app.begin_call()
     live.app.fault("start", "reset", when=when)
-    begun = live.start(caller, call).get(timeout=40)
+    begun = live.start(caller, call).get(timeout=60)
     assert begun["recording_since"] is not None
     assert live.outcomes() == ["started"]
 
@@ -101,7 +101,7 @@ def test_an_unknown_outcome_is_tried_on(live: LiveHouse, caller: Celery) -> None
     """A server that fails for a while, at starts and lists, is asked again until it records."""
     call = live.app.begin_call()
     live.app.fault("start", "answer", status=500, times=2)
-    begun = live.start(caller, call, request_id="r1").get(timeout=50)
+    begun = live.start(caller, call, request_id="r1").get(timeout=60)
     assert begun["recording_since"] is not None
     job = live.job("r1")
     assert job is not None
@@ -112,7 +112,7 @@ def test_views_change_on_transfer(live: LiveHouse, caller: Celery) -> None:
     """A view that the call no longer has is looked up once more."""
     call = live.app.begin_call()
     live.app.transfer(call["id"])
-    begun = live.start(caller, call, view_id="01").get(timeout=20)
+    begun = live.start(caller, call, view_id="01").get(timeout=60)
     assert begun["view_id"] != "01"
     assert live.recorded() == [begun["view_id"]]
 
@@ -125,7 +125,7 @@ def test_a_call_that_is_gone_fails_at_once(
     call = live.app.begin_call()
     live.app.end_call(call["id"])
     with pytest.raises(Exception, match=r"not done: .*list the calls") as refused:
-        live.start(caller, call, request_id="r1", **view).get(timeout=20)
+        live.start(caller, call, request_id="r1", **view).get(timeout=60)
     assert type(refused.value).__name__ == "Rejected"
     job = live.job("r1")
     assert job is not None
@@ -139,10 +139,10 @@ def test_without_a_view_that_fits_the_views_are_listed(live: LiveHouse, caller: 
     call = live.app.begin_call(other="0003*211")
     live.app.transfer(call["id"], to="0003*300")
     with pytest.raises(Exception, match=r"not done: no view .*its views: .*give view_id"):
-        live.start(caller, call).get(timeout=20)
-    begun = live.start(caller, call, extension="0003*211").get(timeout=20)
+        live.start(caller, call).get(timeout=60)
+    begun = live.start(caller, call, extension="0003*211").get(timeout=60)
     named = live.start(caller, call, view_id=live.app.calls()[0]["phoneCallView"][0]["id"])
-    assert {begun["view_id"], named.get(timeout=20)["view_id"]} == set(live.recorded())
+    assert {begun["view_id"], named.get(timeout=60)["view_id"]} == set(live.recorded())
     assert len(live.recorded()) == 2
 
 
@@ -150,11 +150,11 @@ def test_past_not_after_nothing_is_sent(live: LiveHouse, caller: Celery) -> None
     """Neither for a start that comes too late, nor for one that waits for a busy server."""
     call = live.app.begin_call()
     with pytest.raises(Exception, match=r"not done: .*nothing was sent") as late:
-        live.start(caller, call, not_after=_soon(-1)).get(timeout=20)
+        live.start(caller, call, not_after=_soon(-1)).get(timeout=60)
     assert type(late.value).__name__ == "Expired"
     live.app.fault("list", "answer", status=503, retry_after=1, times=None)
     with pytest.raises(Exception, match=r"not done: not_after.*nothing was sent") as busy:
-        live.start(caller, call, not_after=_soon(4)).get(timeout=20)
+        live.start(caller, call, not_after=_soon(12)).get(timeout=60)
     assert type(busy.value).__name__ == "Expired"
     assert "wait" in str(busy.value)
     assert live.outcomes() == []
@@ -167,7 +167,7 @@ def test_an_unknown_outcome_past_not_after_is_said_to_be_unknown(
     call = live.app.begin_call()
     live.app.fault("start", "answer", status=500, times=None)
     with pytest.raises(Exception, match=r"unknown: an earlier request may") as told:
-        live.start(caller, call, not_after=_soon(4)).get(timeout=40)
+        live.start(caller, call, not_after=_soon(12)).get(timeout=60)
     assert type(told.value).__name__ == "Uncertain"
 
 
@@ -175,7 +175,7 @@ def test_a_server_that_asks_to_wait_is_waited_for(live: LiveHouse, caller: Celer
     """429 at the start: later the same job records."""
     call = live.app.begin_call()
     live.app.fault("start", "answer", status=429, retry_after=1)
-    begun = live.start(caller, call, request_id="r1").get(timeout=30)
+    begun = live.start(caller, call, request_id="r1").get(timeout=60)
     assert begun["recording_since"] is not None
     assert live.outcomes() == ["started"]
 
@@ -214,7 +214,7 @@ def test_a_wrong_argument_is_named_and_nothing_is_opened(
         for task, given, named in WRONG:
             asked = live.send(caller, task, **{"call_id": "4711", **given})
             with pytest.raises(Exception, match=f"not done: {named}: ") as refused:
-                asked.get(timeout=20)
+                asked.get(timeout=60)
             assert type(refused.value).__name__ == "InvalidArgument"
     assert house.ledger.jobs.counts() == {}
     assert app.actions() == []

@@ -138,7 +138,7 @@ def test_downloads_as_the_vendors_commands_do(name: str, act: Callable[[Vonage],
     "identifier", ["\\ud800", "a\\u0000b", "a\\nb", True, {}, [1], float("nan"), float("inf")]
 )
 def test_an_id_that_cannot_be_asked_for_is_none(identifier: Any) -> None:
-    """Neither a recording nor an export is known by what can not be sent, or stored."""
+    """Neither a recording nor an export is known by what cannot be sent, or stored."""
     text = json.dumps(identifier).replace("\\\\", "\\")
     whole = json.dumps({**recording("ID"), "job_ids": ["ID"]}).replace('"ID"', text).encode()
     with client(raw(200, whole)) as vonage, pytest.raises(Uncertain, match="has no id"):

@@ -31,7 +31,7 @@ def test_resumes_where_it_broke(told: str | None) -> None:
 
 @pytest.mark.parametrize("etag", [None, "", 'W/"weak"', "unquoted", '"é"', '"', '"a b"', '"a"b"'])
 def test_without_a_strong_validator_it_begins_anew(etag: str | None) -> None:
-    """A weak ETag does not promise the same bytes, and some can not be sent back: no part is asked
+    """A weak ETag does not promise the same bytes, and some cannot be sent back: no part is asked
     for.
     """
     provider = Provider(raw(200, ZIP))
@@ -152,7 +152,7 @@ def test_a_416_without_a_range_is_uncertain(total: str) -> None:
     ],
 )
 def test_a_file_that_ends_too_early_is_not_whole(status: int, headers: dict[str, str]) -> None:
-    """Fewer bytes than told, or a part that is not the last one: the transfer has to go on."""
+    """Fewer bytes than told, or a part that is not the last one: the transfer has to continue."""
     vonage, opening = opened(Provider(raw(status, ZIP, **headers)), etag=TAG, offset=100)
     with vonage, opening as body, pytest.raises(Uncertain, match="ended after 10244 of 10"):
         list(body.chunks())

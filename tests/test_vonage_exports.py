@@ -62,13 +62,13 @@ def test_an_export_of_nothing_is_a_zip() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (shown({"status": "IN_PROGRESS"}, 202), "the provider is still making it (HTTP 202)"),
+        (shown({"status": "IN_PROGRESS"}, 202), "the provider is still preparing it (HTTP 202)"),
         (raw(204), "the provider has nothing to send yet (HTTP 204)"),
         (
             shown({"msg": "Export job not found"}, 404),
             "not ready yet (HTTP 404: Export job not found)",
         ),
-        (raw(409), "the provider is still making it (HTTP 409)"),
+        (raw(409), "the provider is still preparing it (HTTP 409)"),
         (shown({"msg": "not yet"}, 400), "as far as the answer can be understood (HTTP 400: not"),
         (raw(425), "not ready, as far as the answer can be understood (HTTP 425)"),
         (raw(201, ZIP), "not ready, as far as the answer can be understood (HTTP 201)"),

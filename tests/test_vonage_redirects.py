@@ -61,7 +61,7 @@ def fetched(places: Places, held: bytes = b"", **more: Any) -> bytes:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_to_a_store_is_followed_without_our_token(status: int) -> None:
-    """The store is sent neither token nor cookie, and the signed address as it stands."""
+    """The store is sent neither token nor cookie, and the signed address unchanged."""
     places = Places(vonage=[moved(status)], bucket=[raw(200, ZIP)])
     assert fetched(places) == ZIP
     (request,) = places.seen("bucket")
@@ -115,7 +115,7 @@ def test_what_is_not_followed_fails_at_once(location: str) -> None:
 
 def test_a_redirect_without_an_address() -> None:
     """It leads nowhere."""
-    with pytest.raises(Rejected, match="without a readable address"):
+    with pytest.raises(Rejected, match="with no readable address"):
         fetched(Places(vonage=[raw(302)]))
 
 
@@ -139,7 +139,7 @@ def test_three_redirects_and_no_more() -> None:
 def test_what_a_store_refuses_is_not_our_credentials(
     answer: httpx.Response, kind: type[Exception]
 ) -> None:
-    """A signed address that ran out is asked for anew; the account does not rest for it."""
+    """A signed address that ran out is asked for again; the account does not rest for it."""
     with pytest.raises(kind) as caught:
         fetched(Places(vonage=[moved()], bucket=[answer]))
     assert type(caught.value) is kind
@@ -293,6 +293,6 @@ def test_a_store_that_hangs(simulators: Simulators) -> None:
     with connect(door, MemoryShelf(), **more) as vonage:
         (job,) = vonage.export(WINDOW)
         simulators.vonage.fault("store", "hang", seconds=60)
-        with pytest.raises(Uncertain, match="the answer did not arrive whole"):
+        with pytest.raises(Uncertain, match="the answer did not arrive completely"):
             saved(vonage, job)
         assert saved(vonage, job).startswith(b"PK")

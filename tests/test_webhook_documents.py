@@ -63,7 +63,7 @@ def test_the_document_is_given_once(
         assert 'Format="wav"' in given
         assert f'FinishedUrl="{office.completed_url(token)}"' in given
         assert ('CallId="uteom"' in given) is (control == "ozml_third_party")
-        assert asked.get(timeout=30)["collected"] is True
+        assert asked.get(timeout=60)["collected"] is True
     assert office.instruction().state == recorded.ANSWERED
 
 

@@ -98,7 +98,7 @@ def test_postgres_is_stopped(deploy: Deploy, simulators: Simulators, control: st
         with office.house.producer() as app:
             asked = office.ask(app, call_id)
             if control == "http":
-                assert asked.get(timeout=30)["collected"] is True
+                assert asked.get(timeout=60)["collected"] is True
             token = office.armed().token
             _is_read(office)
 

@@ -203,7 +203,7 @@ def test_webhooks_are_read_anew_with_the_accounts(
     assert "# EARWITNESS_WEBHOOKS__BILLING__SECRET=left out of this backup" in shown
     assert "EARWITNESS_WEBHOOKS__BILLING__URL" in secrets_left_out(settings())
     assert "bills.example.com" not in shown
-    assert str(done) == "accounts read anew: nothing changed; webhooks read anew: billing"
+    assert str(done) == "accounts reloaded: nothing changed; webhooks reloaded: billing"
     assert set(settings().webhooks) == {"billing", "orders"}
     assert {SECRET, "https://bills.example.com/hook?key=s3cr3t"} <= set(settings().secret_values())
     monkeypatch.setenv("EARWITNESS_WEBHOOKS__BILLING__SECRET", "whsec_c2hvcnQ=")
@@ -215,10 +215,12 @@ def test_webhooks_are_read_anew_with_the_accounts(
 def test_an_application_without_a_worker_hears_of_a_job_s_end(
     deploy: Callable[..., Deployment], simulators: Simulators, receiver: AlertReceiver
 ) -> None:
-    """A real worker: the end of a download reaches the webhook, with the head of the chain. A
-    webhook that the settings do not define, and an address in a message, are refused.
+    """A real worker: the end of a download reaches the webhook, with the head of the chain, which
+    an earlier one has begun. A webhook that the settings do not define, and an address in a
+    message, are refused.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
+    earlier = str(account.add({"start": "2026-11-12T05:00:00+00:00"})["id"])
     recording = str(account.add({"start": "2026-11-12T06:00:00+00:00"})["id"])
     house = deploy(
         account_toml("india", account.configuration()), settings=webhook("ORDERS", receiver.url)
@@ -226,6 +228,9 @@ def test_an_application_without_a_worker_hears_of_a_job_s_end(
     worker = house.worker()
     asked = {"account": "india", "recording_id": recording}
     with house.producer() as app:
+        first = house.send(app, "recording.download", account="india", recording_id=earlier)
+        first.get(timeout=60)
+        eventually(lambda: not house.ledger.outbox.waiting(), what="there is no chain yet")
         house.send(
             app, "recording.download", **asked, request_id="r1", notify={"webhook": "orders"}
         )
@@ -234,7 +239,7 @@ def test_an_application_without_a_worker_hears_of_a_job_s_end(
             ended = refused.get(timeout=30, propagate=False)
             assert str(ended).startswith("not done: notify.webhook: is not the name of a webhook")
         eventually(lambda: receiver.received, within=60, what="the webhook heard nothing")
-        result = house.send(app, "recording.download", **asked, request_id="r1").get(timeout=30)
+        result = house.send(app, "recording.download", **asked, request_id="r1").get(timeout=60)
     told = verified(receiver.received[0])
     check("notify", told)
     assert (told["request_id"], told["state"], told["error"]) == ("r1", "done", None)

@@ -1,4 +1,4 @@
-"""A worker that cannot reach Redis: it is seen by Prometheus, and people are told."""
+"""A worker that cannot reach Redis: it is seen by Prometheus, and people are alerted."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_all_callers_together_use_a_thread_for_each_core(mixed: Path) -> None:
 
 
 def test_a_caller_whose_turn_has_not_come_can_stop() -> None:
-    """Others have all the threads: the caller is asked whether it goes on all the same."""
+    """Others have all the threads: the caller is asked whether it continues all the same."""
     release, busy = threading.Event(), threading.Semaphore(0)
 
     def block(_: int, progress: threads.Progress) -> Iterator[int]:

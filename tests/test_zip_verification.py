@@ -61,7 +61,7 @@ measured = pytest.mark.skipif(
 
 @pytest.mark.parametrize(("kind", "name"), EVERY_SAMPLE)
 def test_each_sample_is_told_apart(kind: str, name: str) -> None:
-    """Archives of every tool verify, and each damage and danger is told in words, by name."""
+    """Archives of every tool verify, and each damage and danger is reported in words, by name."""
     file, expected = SAMPLES / kind / name, TABLE[kind][name]
     if kind == "whole":
         found = list(members(file, LIMITS, path=name))

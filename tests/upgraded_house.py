@@ -162,7 +162,7 @@ class UpgradedHouse:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, url))
 
     def end_call(self) -> None:
-        """The recording of the call that goes on ends, and the telephone system notifies the
+        """The recording of the call that continues ends, and the telephone system notifies the
         address that the old worker gave it.
         """
         call = self.old["going_on"]
@@ -177,7 +177,9 @@ class UpgradedHouse:
             "Format": call["format"],
             "FinishedURL": self.hooks_url + path,
         }
-        httpx.get(f"{self.office.base_url}/", params=asked, trust_env=False).raise_for_status()
+        httpx.get(
+            f"{self.office.base_url}/", params=asked, trust_env=False, timeout=30
+        ).raise_for_status()
         self.office.end(call["call_id"])
 
     def notified(self) -> set[tuple[str, str]]:

@@ -12,7 +12,7 @@ import httpx
 from .simulators.doors import AccountDoor
 from .waiting import eventually
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 COMPANY = "accounts/self/company_call_recordings"
 ON_DEMAND = "accounts/self/users/self/call_recordings"
 

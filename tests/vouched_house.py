@@ -47,7 +47,7 @@ class VouchedHouse:
         return self.house.archive
 
     def begin(self, app: Celery) -> Process:
-        """Archive the first day, a recording by itself and a call; the worker goes on."""
+        """Archive the first day, a recording by itself and a call; the worker continues."""
         worker = self.house.worker("first")
         self.export(app, FIRST)
         self.download(app)

@@ -2,7 +2,7 @@
 
 Its consumer stops reading queues. Short tasks in hand are finished; transfers stop at their next
 piece, and another worker continues their jobs there. Draining belongs to the process: it holds
-while the worker connects to Redis again, and a worker that is started anew takes work.
+while the worker connects to Redis again, and a restarted worker takes work.
 """
 
 from __future__ import annotations
@@ -94,9 +94,14 @@ def end_drain(state: Any) -> dict[str, Any]:
 
 
 @inspect_command(name=STATE_COMMAND)
-def worker_state(_state: Any) -> dict[str, Any]:
-    """Return the worker's version, phase and work in hand, and what it waits for."""
-    return _described()
+def worker_state(state: Any) -> dict[str, Any]:
+    """Return the worker's version, phase, slots and work in hand, and what it waits for."""
+    slots = state.consumer.pool.limit
+    return {
+        **_described(),
+        "slots": slots,
+        "slots_in_use": min(len(requests.active_requests), slots),
+    }
 
 
 def _described() -> dict[str, Any]:

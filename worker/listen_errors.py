@@ -25,7 +25,7 @@ def listening(what: str, address: str, settings: str) -> Iterator[None]:
     except (OSError, OverflowError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise CannotListen(
-            f"{what} cannot listen at {address} ({why}), so it was not started; "
+            f"{what} cannot listen on {address} ({why}), so it was not started; "
             f"{_advice(error, settings)}"
         ) from None
 

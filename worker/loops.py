@@ -139,13 +139,13 @@ class Loops:
             if name not in self._reported:
                 _log.warning(
                     "%s has kept the loop '%s' of this worker waiting for %.0f s: it hangs or is "
-                    "slow; all other work goes on",
+                    "slow; all other work continues",
                     *(one.needs, name, one.seconds),
                 )
             self._reported[name] = one.seconds
         for name in self._reported.keys() - late.keys():
             seconds = self._reported.pop(name)
-            _log.warning("the loop '%s' goes on; it had waited for %.0f s", name, seconds)
+            _log.warning("the loop '%s' continues after waiting for %.0f s", name, seconds)
 
 
 loops = Loops()

@@ -1,4 +1,4 @@
-"""Reading the accounts anew at SIGHUP, in any process of ours."""
+"""Reloading the accounts at SIGHUP, in any of our processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def reload(prepare: Callable[[Settings], object] | None = None) -> Reloaded:
-    """Read the accounts anew and log what changed.
+    """Reload the accounts and log what changed.
 
     ``prepare`` is called with the new settings before they are adopted. Raises ConfigurationError;
     then nothing changed.
@@ -26,7 +26,7 @@ def reload(prepare: Callable[[Settings], object] | None = None) -> Reloaded:
     try:
         done = reload_accounts(prepare)
     except ConfigurationError as error:
-        _log.error("the accounts stay as they were, because they cannot be read anew: %s", error)
+        _log.error("the accounts stay as they were, because they cannot be reloaded: %s", error)
         raise
     _log.warning("%s", done)
     notice_short_secrets(settings())
@@ -54,8 +54,8 @@ def _attempt(action: Callable[[], object]) -> None:
         action()
     except ConfigurationError:
         pass  # logged
-    except Exception:  # noqa: BLE001 - logged; the process goes on with the accounts it has
-        _log.exception("the accounts were not read anew")
+    except Exception:  # noqa: BLE001 - logged; the process keeps the accounts it has
+        _log.exception("the accounts were not reloaded")
 
 
 def _has_terminal() -> bool:

@@ -11,9 +11,9 @@ _log = logging.getLogger(__name__)
 
 MEANING = (
     f"shorter than {LONG} characters: easily guessed, and hidden only in text from outside, since "
-    "a log line may contain so short a word by chance"
+    "a log line may contain such a short word by chance"
 )
-ADVICE = f"replace it by one of {LONG} characters or more"
+ADVICE = f"replace it with one of {LONG} characters or more"
 
 
 def notice_short_secrets(settings: Settings) -> None:

@@ -1,9 +1,8 @@
 """The start of the command line, which says in a sentence what is wrong with the environment.
 
-This module must not import any package: that is what it checks.
+This module must not import any package: that is what it checks. Any Python, however old, must be
+able to read it, to be told that it is too old.
 """
-
-from __future__ import annotations
 
 import sys
 
@@ -13,11 +12,14 @@ _OLDEST = (3, 11)
 _OURS = ("config", "providers", "archive", "ledger", "tasks", "worker", "demo", "tests")
 
 
-def main(program: str = MODULE) -> int:
+def main(program=MODULE):
+    # type: (str) -> int
     """Run the command line; return its exit status, 2 if this Python cannot run it."""
     if sys.version_info < _OLDEST:
-        version = ".".join(map(str, sys.version_info[:3]))
-        return _refuse(f"needs Python 3.11 or later, and {sys.executable} is Python {version}")
+        version = ".".join(str(part) for part in sys.version_info[:3])
+        return _refuse(
+            "needs Python 3.11 or later, and " + sys.executable + " is Python " + version
+        )
     try:
         from .commands.cli import run  # noqa: PLC0415 - it imports packages
 
@@ -25,12 +27,13 @@ def main(program: str = MODULE) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in _OURS:
             raise
-        return _refuse(f"the package {error.name} is not installed for {sys.executable}")
+        return _refuse("the package " + str(error.name) + " is not installed for " + sys.executable)
 
 
-def _refuse(reason: str) -> int:
+def _refuse(reason):
+    # type: (str) -> int
     sys.stderr.write(
-        f"{COMMAND}: {reason}; run `make setup` in the project's folder (`make develop` for the "
-        "demo and the tests), then use its .venv/bin/earwitness\n"
+        COMMAND + ": " + reason + "; run `make setup` in the project's folder (`make develop` for "
+        "the demo and the tests), then use its .venv/bin/earwitness\n"
     )
     return 2

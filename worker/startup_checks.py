@@ -40,8 +40,8 @@ _ARCHIVE_WAY_OUT = (
     "archive"
 )
 _REBUILD = (
-    f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and "
-    "run: python -m worker rebuild"
+    f"{_ARCHIVE_WAY_OUT}; if that ledger is lost, point EARWITNESS_LEDGER_URL at an empty one and "
+    "run: earwitness rebuild"
 )
 #: Set while the ledger could not be compared with its archive, because the archive is away.
 comparison_pending = threading.Event()
@@ -89,7 +89,7 @@ def _ended(check: Background[Result], what: str) -> Result:
 
 
 def _check_archive(identity: str) -> None:
-    """Check the archive; if it hangs, go on if its answer can come later."""
+    """Check the archive; if it hangs, continue if its answer can come later."""
     is_late = threading.Event()
 
     def check() -> None:
@@ -119,7 +119,7 @@ def _check_archive(identity: str) -> None:
 
 
 def _check_redis(app: Any, identity: str) -> None:
-    """Claim Redis; if it hangs, go on: no messages arrive either, and the sweeper tries again."""
+    """Claim Redis; if it hangs, continue: no messages arrive, and the sweeper tries again."""
     try:
         _begun(lambda: claim_redis(app, identity), "redis").result(_PATIENCE_SECONDS)
     except StillRunning:
@@ -254,7 +254,7 @@ def _why_not_begun(bare: Store, where: str) -> Foreign | Vanished | None:
     """Return why an archive without an owner may not be begun, None if it may."""
     if vouching.holds_files(bare):
         return Foreign(
-            f"{where} holds files, but no {IDENTITY_PATH} that says whose they are; nothing was "
+            f"{where} holds files, but no {IDENTITY_PATH} that names their ledger; nothing was "
             f"started; {_ARCHIVE_WAY_OUT}"
         )
     if ledger().archive_record.anything():

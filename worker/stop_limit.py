@@ -1,4 +1,4 @@
-"""The limit of a worker's stop: what hangs does not keep a worker that was told to stop.
+"""The limit of a worker's stop: work that hangs does not keep a worker from stopping.
 
 Running tasks are waited for without a limit, except those that wait for an archive that does not
 answer. Such a task stores nothing afterwards that another worker could not store as well: its
@@ -23,7 +23,7 @@ from .health.heartbeat import heartbeat
 
 _log = logging.getLogger(__name__)
 
-#: How long a process may live in which nothing goes on but what hangs.
+#: How long a process may live in which all running work hangs.
 _SECONDS = 10.0
 #: A task that waits longer for one request to the archive hangs.
 _REQUEST_SECONDS = 3.0
@@ -72,7 +72,7 @@ def _watch() -> None:
 
 
 def _works() -> bool:
-    """Return whether a task goes on that does not wait for the archive."""
+    """Return whether a task is running that does not wait for the archive."""
     busy = set(_busy)
     about_to_begin = len(state.active_requests) > len(busy)
     return about_to_begin or bool(busy - requests.threads_waiting(_REQUEST_SECONDS))

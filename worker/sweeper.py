@@ -29,6 +29,7 @@ from tasks.archive_watch.watch import Watch
 from tasks.runtime import metrics
 from tasks.runtime.alerts import FOREIGN_REDIS, deliver_due
 from tasks.runtime.context import ledger, spool, stopping
+from tasks.runtime.corrected_accounts import try_again_after_start
 from tasks.runtime.deliveries import MOST_A_ROUND, deliver_notifications
 from tasks.runtime.ledger_alert import LedgerAlert
 from tasks.runtime.messages import publish
@@ -117,6 +118,7 @@ class Rounds:
     def __init__(self, app: Any, *, slots: int) -> None:
         self._app = app
         self._is_first = True
+        self._are_accounts_compared = False
         self._keys = QueueKeys(app)
         self._identity: str | None = None
         self._is_redis_away = False
@@ -137,6 +139,7 @@ class Rounds:
         """
         steps = (
             self._mend_future_times,
+            self._compare_accounts,
             _set_hung_aside,
             _expire_leases,
             unknown.open_alert,
@@ -182,6 +185,11 @@ class Rounds:
         if began >= self._next_held:
             ledger().held_jobs.update_alerts()
             self._next_held = began + _HELD_SHARE * (time.monotonic() - began)
+
+    def _compare_accounts(self) -> None:
+        if not self._are_accounts_compared:
+            try_again_after_start()
+            self._are_accounts_compared = True
 
     def _mend_future_times(self) -> None:
         # Clocks are rarely wrong, and one kind of times is found only by reading every waiting job:
@@ -314,8 +322,8 @@ def _report_future_times(found: Sequence[FutureTime]) -> None:
     if found:
         first = found[0]
         _log.warning(
-            "%d times lay too far in the future (%s %s by %.0f s, ...): a clock was ahead; the "
-            "jobs that waited for them are due now",
+            "%d timestamps were too far in the future (%s %s by %.0f s, ...): a clock was ahead; "
+            "the jobs that waited for them are due now",
             len(found),
             first.what,
             first.name,

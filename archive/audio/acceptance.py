@@ -66,7 +66,7 @@ def fault_of(
     if expected_bytes:
         if size == expected_bytes:
             return None
-        fault = "is cut" if size < expected_bytes else "is longer than it should be"
+        fault = "is cut" if size < expected_bytes else "is longer than listed"
         return f"{fault}: {size} bytes where the provider lists {expected_bytes}"
     shortfall = None
     if expected_ms and sound.seconds is not None:

@@ -66,7 +66,7 @@ def read(store: Store, account: str, number: int) -> ChainEntry:
     except (Damaged, ValueError, KeyError, TypeError, AttributeError):
         raise Damaged(path, "is not readable as an entry of the chain; run verify") from None
     if entry.n != number:
-        raise Damaged(path, f"says that it is entry {entry.n!r}; run verify")
+        raise Damaged(path, f"claims to be entry {entry.n!r}; run verify")
     return entry
 
 
@@ -99,7 +99,7 @@ def _fault(content: Any, number: int, account: str) -> str | None:
     if not isinstance(content, dict) or content.keys() != {"n", "previous", "entries"}:
         return "does not have the fields of an entry of the chain: it was changed"
     if content["n"] != number:
-        return f"says that it is entry {quoted(content['n'])}: it was changed or moved"
+        return f"claims to be entry {quoted(content['n'])}: it was changed or moved"
     if not reading.is_sum(content["previous"]) or not isinstance(content["entries"], list):
         return "does not have the fields of an entry of the chain: it was changed"
     for entry in content["entries"]:

@@ -77,7 +77,7 @@ class _Damage:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note the error of a file that cannot be read, and go on."""
+        """Note the error of a file that cannot be read, and continue."""
         try:
             yield
         except (ArchiveError, OSError) as error:

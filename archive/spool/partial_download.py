@@ -53,7 +53,7 @@ class PartialDownload:
             self.restart()
             raise Damaged(
                 self._name,
-                "the provider's file changed while it was fetched; "
+                "the provider's file changed during the download; "
                 "the partial file was deleted; fetch it again from the start",
             )
         self._granted = 0
@@ -161,8 +161,8 @@ class PartialDownload:
             if free < wanted:
                 raise NoSpace(
                     self._name,
-                    f"the spool's disk has only the {self._reserve_bytes} bytes left that stay "
-                    "free; the partial file is kept; free some space to continue the download",
+                    f"the spool's disk has only its reserve of {self._reserve_bytes} bytes "
+                    "left; the partial file is kept; free some space to continue the download",
                 )
             self._granted = max(wanted, min(GRANT, free))
         self._granted -= wanted

@@ -22,7 +22,7 @@ from archive.errors import ArchiveFull, Dangerous, Missing
 from config.storage import OBJECT_ADDRESSES, OBJECT_STORES
 
 from .directory_walk import walk
-from .fsync import flush_folder, full_disk, make_folder
+from .fsync import flush_folder, full_disk, leave_cache, make_folder
 from .protocol import (
     FULL,
     INCOMING,
@@ -291,12 +291,12 @@ def open_store(url: str, *, begins: bool = True) -> Store:
         return ObjectStore(bucket, prefix.strip("/"), scheme)
     if separator:
         raise ValueError(
-            f"an archive cannot lie under {scheme}://; give the absolute path of a directory or "
+            f"an archive cannot be at {scheme}://; give the absolute path of a directory or "
             f"{OBJECT_ADDRESSES}"
         )
     if not Path(url).is_absolute():
         raise ValueError(
-            f"an archive cannot lie under {url!r}, which is not an absolute path; give the "
+            f"an archive cannot be at {url!r}, which is not an absolute path; give the "
             f"absolute path of a directory or {OBJECT_ADDRESSES}"
         )
     return DirectoryStore(Path(url), begins=begins)
@@ -337,6 +337,7 @@ def _seal(
         # Its age counts from here on, even if the download of its bytes ended long ago.
         os.utime(file.fileno())
         os.fsync(file.fileno())
+        leave_cache(file.fileno(), stored.bytes)
     return stored
 
 

@@ -6,14 +6,17 @@ import ctypes
 import errno
 import functools
 import os
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from archive.errors import NoSpace
 
 #: Linux: begin to write the range's changed pages, and do not wait for them.
 _SYNC_FILE_RANGE_WRITE = 2
+#: A file of so many bytes is not kept in the system's memory.
+_LARGE = 64 * 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 #: Folders of archives whose names this process has made durable.
 _durable: set[Path] = set()
@@ -42,6 +45,18 @@ def begin_flush(file: int, start: int, end: int) -> None:
         sync_file_range(file, start, end - start, _SYNC_FILE_RANGE_WRITE)
 
 
+def leave_cache(file: int, size: int) -> None:
+    """Let the system use the memory that holds the bytes of an open, flushed file for other things.
+
+    A worker reads an archived ZIP seldom. Its bytes would crowd out the ledger's, and count as the
+    worker's own memory in a container. Small files stay, as does everything where the system cannot
+    do it.
+    """
+    if size >= _LARGE and hasattr(os, "posix_fadvise"):
+        with suppress(OSError):  # it is only advice
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 @functools.cache
 def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
     """Return the system's own call, which Python does not offer; None where there is none."""
@@ -51,6 +66,24 @@ def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
         return None
     call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
     return call
+
+
+def replace_text(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file as a whole in place of an older one: a reader sees the old text or the new.
+
+    ``mode`` are the new file's rights, less the umask. Raises OSError; the older file then stays.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(file, "w", encoding="utf-8", newline="") as written:  # noqa: PTH123 - it is open
+            written.write(text)
+            written.flush()
+            os.fsync(file)
+        unfinished.replace(path)
+        flush_folder(path.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path, below: Path | None = None) -> None:

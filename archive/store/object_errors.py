@@ -77,7 +77,7 @@ def _strange(message: str) -> str:
     name = _NAME.search(message)
     return (
         f"holds an object with an impossible name ({name[1] if name else 'unknown'}), which "
-        "Earwitness did not write; nothing can be listed beside it; rename or remove it"
+        "Earwitness did not write; nothing beside it can be listed; rename or remove it"
     )
 
 
@@ -103,7 +103,7 @@ def _translated(address: str, message: str) -> StoreAway:
     if _ASKING_FOR_ACCESS in message and refused:
         return StoreRefused(
             address,
-            f"gets no access for its credentials ({codes}); nothing was done; check them and the "
+            f"rejects the credentials ({codes}); nothing was done; check them and the "
             f"machine's clock, and {service.access}",
         )
     if status and status[1] in {"401", "403"}:

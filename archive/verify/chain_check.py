@@ -252,8 +252,8 @@ class ChainCheck:
             yield self._problem(
                 number,
                 f"covers {path}, which has another SHA-256 or is missing: one of the two was "
-                "changed, and no later entry tells which; give the chain's head that was noted "
-                "elsewhere",
+                "changed, and no later entry shows which; give the chain head that you noted "
+                "elsewhere (--head)",
             )
 
     def _pages(self) -> Iterator[tuple[int, str | None]]:
@@ -288,7 +288,7 @@ class ChainCheck:
             self._newest + 1,
             f"may be missing: no entry has the SHA-256 {self._given} that was given as the chain's "
             f"head; its newest entries were removed or replaced ({self._newest} are here), or the "
-            "head is another archive's",
+            "head belongs to another archive",
         )
 
     def _problem(self, number: int, message: str) -> Problem:

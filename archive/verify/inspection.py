@@ -28,9 +28,9 @@ _Verdict = tuple[list[str], str | None, str | None]
 
 #: The problem of a file that should be under a chain but is under none, if there is no other
 #: problem.
-UNCOVERED = "is not under the chain: nothing vouches for it"
+UNCOVERED = "is not covered by the chain: nothing vouches for it"
 #: The same problem for a ZIP or a list, until its run ends.
-UNSEALED = "is under no manifest: nothing vouches for it"
+UNSEALED = "is not covered by a manifest: nothing vouches for it"
 #: The document that vouches for a file is written after it, within seconds. For so long after a
 #: file was stored no problem is reported; a host's clock may differ from the storage's by as much.
 PENDING_SECONDS = 15 * 60.0
@@ -134,7 +134,7 @@ class Inspection:
             self._chains.refresh(stored.path)
             covers = self._chains.covers(stored.path)
             if not covers and kind == "identity" and self._chains.is_empty:
-                return [], "not yet under a chain", None
+                return [], "not yet covered by the chain", None
             if not covers and self._chains.is_damaged_about(stored.path):
                 return (
                     [],

@@ -180,8 +180,9 @@ class Processes:
             known = number in set(signal.Signals)
             how = f"was killed by {signal.Signals(number).name if known else f'signal {number}'}"
         return ChildProcessError(
-            f"the verification did not reach its end: one of its processes {how}; whether the "
-            "archive is whole is unknown; look for a lack of memory, and verify again"
+            f"the verification did not finish: one of its processes {how}; whether the "
+            "archive is intact is unknown; check that the machine has enough memory, and verify "
+            "again"
         )
 
     def _end(self) -> None:

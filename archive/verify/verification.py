@@ -197,7 +197,7 @@ class _Found:
 
     def report(self, heads: dict[str, str]) -> Report:
         if not self._holds_any:
-            empty = "holds nothing that could be verified"
+            empty = "contains nothing to verify"
             self.problems.add(Problem(self._account or ".", empty))
         notes, pending = self._notes.all(), self._pending.all()
         return Report(self.problems.all(), heads, self._files, self._bytes, notes, pending)

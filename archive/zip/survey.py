@@ -43,9 +43,9 @@ def survey(directory: Directory, limits: Limits) -> array[int]:
         _check_entry(path, info, limits)
         total += info.file_size
         if len(starts) == limits.members:
-            raise Dangerous(path, f"has more than {limits.members} members (the limit set here)")
+            raise Dangerous(path, f"has more than {limits.members} members (the built-in limit)")
         if total > limits.bytes:
-            raise Dangerous(path, f"unpacks to more than {limits.bytes} bytes (the limit set here)")
+            raise Dangerous(path, f"unpacks to more than {limits.bytes} bytes (the built-in limit)")
         end = info.header_offset + shortest(info)
         if end > directory.start:
             raise Dangerous(path, f"the member {shown_name(info)} reaches into the list of members")
@@ -55,7 +55,7 @@ def survey(directory: Directory, limits: Limits) -> array[int]:
         raise Dangerous(
             path,
             f"unpacks from {directory.start} to {total} bytes, more than {limits.ratio:g} times "
-            "its size (the limit set here)",
+            "its size (the built-in limit)",
         )
     return _ascending(directory, starts, ends)
 
@@ -98,7 +98,7 @@ def _check_entry(path: str, info: zipfile.ZipInfo, limits: Limits) -> None:
     elif _too_dense(info.file_size, info.compress_size, limits):
         fault = (
             f"unpacks from {info.compress_size} to {info.file_size} bytes, more than "
-            f"{limits.ratio:g} times its size (the limit set here)"
+            f"{limits.ratio:g} times its size (the built-in limit)"
         )
     if fault:
         raise Dangerous(path, f"the member {quoted(shown)} {fault}")
@@ -142,7 +142,7 @@ def _too_dense(unpacked: int, packed: int, limits: Limits) -> bool:
 
 
 def _overlap(shown: str) -> str:
-    return f"the member {shown} overlaps another one, as in a bomb"
+    return f"the member {shown} overlaps another one, as in a ZIP bomb"
 
 
 def _name_at(directory: Directory, index: int) -> str:

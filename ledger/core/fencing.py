@@ -16,7 +16,7 @@ from .prepared import Prepared, parameter
 from .schema import jobs, queues
 from .transitions import append_audit, cancel_open, changing, find
 
-#: What a worker writes into a job that it takes up.
+#: What a worker writes into a job that it takes.
 TAKEN: dict[str, Any] = {
     "state": states.RUNNING,
     "lease_token": parameter("token"),
@@ -25,7 +25,7 @@ TAKEN: dict[str, Any] = {
     "hinted_at": None,
 }
 TAKEN_UP = "claimed"
-#: The conditions under which a job that is pending or waiting is taken up.
+#: The conditions under which a worker takes a job that is pending or waiting.
 IS_DUE = (jobs.c.next_attempt_at <= now(), jobs.c.cancel_requested.is_(False))
 _TAKE = Prepared(
     changing(parameter("job"), jobs.c.state == parameter("before"), *IS_DUE, **TAKEN), Job

@@ -17,7 +17,7 @@ class HasThread(Protocol):
     between_groups: threading.RLock
 
     def leave_to_parent(self) -> Any:
-        """Begin anew in the new process; return what belongs to its parent."""
+        """Start afresh in the new process; return what belongs to its parent."""
 
 
 #: How long a fork waits for each, in seconds.

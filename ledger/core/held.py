@@ -1,5 +1,5 @@
 """The obstacles that hold jobs: they wait, or were tried again just now, because something that
-every job of their kind needs does not work. Nothing is lost: they go on by themselves.
+every job of their kind needs does not work. Nothing is lost: they continue by themselves.
 
 An attempt that meets an obstacle notes it in its job's work, with the time at which the job first
 met it. Further attempts that meet the same obstacle keep that time.

@@ -86,7 +86,7 @@ class KeptConnections:
             _leave(self._free.pop()[0])
 
     def leave_to_parent(self) -> list[tuple[Connection, float]]:
-        """Begin anew in a forked process; return the parent's connections."""
+        """Start afresh in a forked process; return the parent's connections."""
         free = self._free
         self._reset()
         return free

@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 MOST_TAKEOVERS = 5
 
 _DIED = "its worker stopped responding; another worker continues"
-_LEDGER_WAS_AWAY = "the ledger was away for longer than the lease; a worker continues"
-_FORGIVEN = "its worker lives: it lost the lease because the ledger was away; not counted"
-_DOES_NOT_ANSWER = "the {obstacle} has not answered for {seconds:.0f} s; the job is tried again"
+_LEDGER_WAS_AWAY = "the ledger was unavailable for longer than the lease; a worker continues"
+_FORGIVEN = "its worker is alive: it lost the lease because the ledger was unavailable; not counted"
+_DOES_NOT_ANSWER = "the {obstacle} has not answered for {seconds:.0f} s; the job will be retried"
 #: A renewal may have been asked for so long before it was written: this part of a lease.
 _MARGIN_PART = 1 / 6
 
@@ -50,9 +50,9 @@ class LeaseExpiry:
     def abandon(self, lease: Lease, claimed_at: float) -> None:
         """Note that this process no longer works on a job, because it lost the lease.
 
-        If the ledger was away meanwhile, the next `take_from_the_dead` lets the job go on at once,
-        and takes back what another worker counted as this worker's death. ``claimed_at`` is the
-        time of the claim by the ledger's clock.
+        If the ledger was away meanwhile, the next `take_from_the_dead` lets the job continue at
+        once, and takes back what another worker counted as this worker's death. ``claimed_at`` is
+        the time of the claim by the ledger's clock.
         """
         if self._database.outages.any_between(lease.confirmed_at, time.monotonic()):
             self._abandoned.append((lease, claimed_at))
@@ -117,7 +117,7 @@ class LeaseExpiry:
             # A later version of the program opened the job, and its workers will take it. The other
             # jobs must not wait.
             _log.error(
-                "could not take job %s from its dead worker, will retry: %s", row.job_id, error
+                "could not take over job %s from its dead worker, will retry: %s", row.job_id, error
             )
             return None
 
@@ -195,7 +195,7 @@ class LeaseExpiry:
         return job
 
     def _give_back(self) -> None:
-        """Let the jobs go on that this process abandoned while the ledger was away."""
+        """Let the jobs continue that this process abandoned while the ledger was unavailable."""
         while self._abandoned:
             lease, claimed_at = self._abandoned[0]
             try:
@@ -205,7 +205,7 @@ class LeaseExpiry:
             except LedgerAway:
                 raise
             except UnknownKind as error:
-                _log.error("could not give job %s back: %s", lease.job_id, error)
+                _log.error("could not return job %s: %s", lease.job_id, error)
             self._abandoned.popleft()
 
     def _give_back_one(self, connection: Connection, lease: Lease, claimed_at: float) -> None:

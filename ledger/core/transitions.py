@@ -164,7 +164,7 @@ def tell_listeners(job: Job) -> None:
             listener(job)
         except Exception:  # noqa: BLE001 - the end is committed, and must not look as if it had failed
             _log.exception(
-                "a listener failed at the end of job %s; the job's end is stored", job.job_id
+                "a listener failed at the end of job %s; the outcome is stored", job.job_id
             )
 
 

@@ -161,9 +161,9 @@ class Waiters:
     def mark_answered(self, *task_ids: str, seconds: float = 0) -> None:
         """Mark the outcomes as stored under these task ids, at most ``seconds`` ago.
 
-        While the job goes on, a result under its id was not its outcome: a message that was refused
-        may have had the same id. An answer that became due since the outcome was stored stays due:
-        RETRY may have been stored over the outcome.
+        While the job continues, a result under its id was not its outcome: a message that was
+        refused may have had the same id. An answer that became due since the outcome was stored
+        stays due: RETRY may have been stored over the outcome.
         """
 
         def work(connection: Connection) -> int:

@@ -124,7 +124,7 @@ class Writer:
             thread.join()
 
     def leave_to_parent(self) -> Connection | None:
-        """Begin anew in a forked process, which has the parent's connection but not its thread;
+        """Start afresh in a forked process, which has the parent's connection but not its thread;
         return that connection.
         """
         connection = self._connection
@@ -222,7 +222,7 @@ class Writer:
     def _begin(self) -> RootTransaction | None:
         """Begin a transaction; return None if another process holds the lock, or the file is away.
 
-        Nothing that waits is begun meanwhile, so each caller can still be told so at its deadline.
+        Nothing that waits is begun meanwhile, so each caller can still be refused at its deadline.
         """
         if time.monotonic() < self._shared_until:
             time.sleep(_GIVE_WAY_SECONDS)

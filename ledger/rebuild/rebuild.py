@@ -48,7 +48,7 @@ class Rebuilding:
                 raise NotPossible(
                     f"not done: the ledger {identity} at {where} is not empty ({rows}); nothing "
                     "was changed; move the ledger away, or set EARWITNESS_LEDGER_URL to a new one; "
-                    "if it was restored from a backup, run: python -m worker rebuild --restored"
+                    "if it was restored from a backup, run: earwitness rebuild --restored"
                 )
 
         self._database.read(work)

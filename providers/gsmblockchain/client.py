@@ -51,7 +51,7 @@ _HEADERS = {
 #: The sent values that no reason may quote.
 _PRIVATE = ("user", "pass", "phone", "companyName", "companyID")
 _MOST_REASON = 300
-_UNTRIED = "user and password are not tried, since each request is a call that costs money"
+_UNTRIED = "user and password were not tried, since every request is a paid call"
 #: The texts of errorMessage are not documented. A text counts as about credentials if it names the
 #: password or the like, and says that it is wrong.
 _CREDENTIALS = re.compile(
@@ -147,7 +147,7 @@ class Gsmblockchain(PlacesCertifiedCalls):
             why = str(error) or type(error).__name__
         else:
             secure = account.base_url.startswith("https:")
-            how = "a TLS connection" if secure else "a connection, no TLS,"
+            how = "a TLS connection" if secure else "a connection without TLS"
             return f"{how} can be opened; {_UNTRIED}"
         raise Unreachable(NAME, f"the provider could not be reached ({why}); {_UNTRIED}")
 
@@ -243,7 +243,7 @@ def _outcome(
     if request is None:
         return ValueError(
             "the certified call was not placed and nothing was sent: its texts are too long or "
-            "hold characters that UTF-8 cannot write; correct company_name and company_id"
+            "contain characters that UTF-8 cannot encode; correct company_name and company_id"
         )
     if sending.stopped_by is not None:
         return sending.stopped_by
@@ -299,11 +299,17 @@ def _unanswered(sending: Sending, verdict: Verdict | None, sent: Mapping[str, st
     if sending.status is None:
         what = f"no answer came ({sending.failure})"
     elif sending.failure is not None:
-        what = f"the answer with HTTP {sending.status} was not read whole ({sending.failure})"
+        what = (
+            f"the answer with HTTP {sending.status} was not received completely ({sending.failure})"
+        )
     else:
         seen = description(sending.headers, sending.body)
         excerpt = _excerpt(verdict.error_message, sent) if verdict else seen
-        what = f"HTTP {sending.status}" + (f" ({excerpt})" if excerpt else "") + " decides nothing"
+        what = (
+            f"HTTP {sending.status}"
+            + (f" ({excerpt})" if excerpt else "")
+            + " does not show whether it was placed"
+        )
     if 300 <= (sending.status or 0) < 400:
         what += "; redirects are not followed: check base_url"
     return Unanswered(

@@ -23,6 +23,9 @@ from .large_reads import LargeReads
 #: See `Transport`.
 Judge = Callable[[str, list[str]], None]
 
+#: What a read asks for at least.
+_READ_BYTES = 64 * 1024
+
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
@@ -83,11 +86,39 @@ class Transport(httpx.HTTPTransport):
         pool._network_backend = _Backend(pool._network_backend, judge)  # noqa: SLF001
 
 
-def enlarge_reads(response: httpx.Response) -> None:
-    """Read the rest of a body in pieces of 1 MiB; without effect over another transport."""
-    stream = response.extensions.get("network_stream")
-    if isinstance(stream, _Stream):
+def large_pieces(response: httpx.Response, length: int | None) -> Iterator[bytes]:
+    """Yield a body that is not chunked as its bytes arrive, up to 1 MiB at a time.
+
+    If its Content-Length is known, the bytes come from the connection itself, from the second piece
+    on: h11 and httpcore would copy each of them four times. The connection then serves no further
+    request; closing the response closes it. Raises what httpx raises. Bodies of another transport
+    come through httpx alone.
+    """
+    connection = response.extensions.get("network_stream")
+    stream = connection if isinstance(connection, _Stream) else None
+    if stream is not None:
         stream.reads.enlarge()
+    # The connection is closed with this iterator, which the loop keeps.
+    for piece in response.iter_raw():
+        yield piece
+        if stream is not None and length is not None:
+            yield from _rest(stream, response.request, length - len(piece))
+            return
+
+
+def _rest(stream: _Stream, request: httpx.Request, left: int) -> Iterator[bytes]:
+    timeout = request.extensions.get("timeout", {}).get("read")
+    while left > 0:
+        try:
+            piece = stream.read(_READ_BYTES, timeout)[:left]
+        except httpcore.ReadTimeout as error:
+            raise httpx.ReadTimeout(str(error)) from None
+        except httpcore.ReadError as error:
+            raise httpx.ReadError(str(error)) from None
+        if not piece:
+            raise httpx.RemoteProtocolError("the connection was closed before the body's end")
+        left -= len(piece)
+        yield piece
 
 
 @functools.cache
@@ -102,7 +133,7 @@ def _left(timeout: float | None, expired: type[Exception]) -> float | None:
         return timeout
     left = until - time.monotonic()
     if left <= 0:
-        raise expired("the call's time is over")
+        raise expired("the time for the request is over")
     return left if timeout is None else min(timeout, left)
 
 

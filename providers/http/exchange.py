@@ -88,7 +88,7 @@ def exchange(
         )
     except httpx.RequestError as error:
         failure = Uncertain(
-            provider, f"{what}: the answer did not arrive whole ({type(error).__name__})"
+            provider, f"{what}: the answer did not arrive completely ({type(error).__name__})"
         )
     else:
         return answer

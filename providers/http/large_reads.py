@@ -37,9 +37,8 @@ class LargeReads:
     def enlarge(self) -> None:
         """Return more than is asked for from now on.
 
-        h11 cuts a body with a Content-Length where a read ends, and has no use for the size. It
-        copies the rest of a read once for every chunk of a chunked body: there large reads cost
-        more than they save.
+        Not for a chunked body: h11 copies the rest of a read once for each of its chunks, so large
+        reads cost more than they save.
         """
         self._is_enlarged = True
 

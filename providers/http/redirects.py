@@ -83,7 +83,7 @@ class Redirects:
         except (httpx.InvalidURL, ValueError):
             target = None
         if target is None or not target.host or target.scheme not in ("http", "https"):
-            raise self._refused(what, "a redirect without a readable address")
+            raise self._refused(what, "a redirect with no readable address")
         if target.userinfo:
             raise self._refused(what, "a redirect with a user name in its address")
         is_known = _host(target) in self._hosts

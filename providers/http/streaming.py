@@ -12,7 +12,7 @@ import httpx
 from config.masking import mask_message
 from providers.errors import Uncertain
 
-from .deadline import enlarge_reads
+from .deadline import large_pieces
 from .exchange import Answer
 from .headers import codings
 
@@ -49,6 +49,8 @@ class Body:
         self._answer = answer
         # Chunks mark their own end; a length besides them is not believed (RFC 9112, 6.3).
         self._is_chunked = "Transfer-Encoding" in answer.headers
+        length = "" if self._is_chunked else answer.headers.get("Content-Length", "")
+        self._length = int(length) if length.isascii() and length.isdigit() else None
         self._broken: str | None = None
         self._raw = self._arriving()
         self.content_type = answer.headers.get("Content-Type", "")
@@ -127,10 +129,12 @@ class Body:
         """
         if self.complete:
             return
-        if not self._is_chunked:
-            enlarge_reads(self._answer.response)
+        response = self._answer.response
         try:
-            yield from self._answer.response.iter_raw()
+            if self._is_chunked:
+                yield from response.iter_raw()
+            else:
+                yield from large_pieces(response, self._length)
         except httpx.TimeoutException:
             self._broken = "stalled for too long"
         except httpx.RequestError as error:
@@ -144,10 +148,8 @@ class Body:
             return requested, requested, None
         if self._answer.status == 416:
             raise Uncertain(self._provider, "the requested part does not exist (HTTP 416)")
-        length = "" if self._is_chunked else self._answer.headers.get("Content-Length", "")
-        expected = int(length) if length.isascii() and length.isdigit() else None
         if self._answer.status != 206:
-            return 0, expected, expected
+            return 0, self._length, self._length
         found = _RANGE.fullmatch(self._answer.headers.get("Content-Range", ""))
         if found is None or not int(found[1]) == requested <= int(found[2]):
             raise Uncertain(

@@ -61,7 +61,7 @@ def _host(url: str) -> str:
         raise _refused("its host is not a plain name or address, with or without a port")
     host = _canonical(found["host"])
     if _canonical(other) != host:
-        raise _refused("its host can be read in two ways")
+        raise _refused("its host is ambiguous")
     return host
 
 

@@ -203,8 +203,8 @@ def _no_file(answer: Answer, what: str) -> ProviderError:
         why = f"{what}: the server asks to wait (HTTP {answer.status})"
         return Throttled(NAME, why, retry_after(answer.headers))
     kinds: dict[int, tuple[type[ProviderError], str]] = {
-        401: (BadCredentials, "the server asks for credentials, and none are sent with a file"),
-        403: (BadCredentials, "the server refuses it to this machine"),
+        401: (BadCredentials, "the server asks for credentials, which are never sent for a file"),
+        403: (BadCredentials, "the server refuses to send it to this machine"),
         404: (NotFound, "the server has no such file"),
         410: (Gone, "the server no longer has it"),
         408: (Uncertain, "the server timed out"),

@@ -61,7 +61,7 @@ def notification(body: bytes) -> Notification:
     if name is None:
         raise Unreadable("the form has neither NotificationName nor RecordURL: not a notification")
     if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise Unreadable("the NotificationName cannot be a name")
+        raise Unreadable("the NotificationName is not a valid name")
     name = _SPELLINGS.get(name.lower(), name)
     state = by_name.get("callstate") or by_name.get("state")
     return Notification(

@@ -66,7 +66,7 @@ _CODES = {
     402: Code("CallConnectFailed", Temporary, "the call could not be connected"),
     501: Code("SmsDestinationNotFound", Rejected, "the message has no such destination"),
     601: Code(
-        "CallNotFound", NoSuchCall, "the server knows no such call, or not yet: list the calls"
+        "CallNotFound", NoSuchCall, "the server does not know this call, or not yet: list the calls"
     ),
     701: Code("ConfigNotFound", Rejected, "the server has no such configuration"),
     702: Code("InvalidConfig", Rejected, "the configuration is not valid"),

@@ -83,7 +83,7 @@ class VonageAccount(DeletingAccount):
         missing = [name for name in grant if getattr(self, name) is None]
         if self.access_token is not None and len(missing) < len(grant):
             raise ValueError(
-                f"has access_token beside {', '.join(n for n in grant if n not in missing)}; "
+                f"has access_token as well as {', '.join(n for n in grant if n not in missing)}; "
                 "give either access_token alone or the others"
             )
         if self.access_token is None and missing:

@@ -42,10 +42,10 @@ _PROGRAM_STARTS = (b"MZ", b"\x7fELF", b"#!")
 _ZIP_START_BYTES = 64
 #: The answers of retrieve before the export is ready (docs/providers/vonage.md, Q2).
 _NOT_READY = {
-    202: "the provider is still making it",
+    202: "the provider is still preparing it",
     204: "the provider has nothing to send yet",
     404: "not ready yet",
-    409: "the provider is still making it",
+    409: "the provider is still preparing it",
 }
 
 

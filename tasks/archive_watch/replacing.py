@@ -30,7 +30,7 @@ def begin(*, by: str, note: str) -> Comparison:
         raise NotPossible(
             f"not done: {store.address} is not empty; nothing was changed; set "
             "EARWITNESS_ARCHIVE_URL to an empty place, or accept the files that are there: "
-            "python -m worker archive --accept --by WHO --note WHY"
+            "earwitness archive --accept --by WHO --note WHY"
         )
     vouching.begin(store, ledger().identity.identity())
     return _taken(store, by=by, note=f"a new archive was begun at {store.address}: {note}")
@@ -48,7 +48,7 @@ def accept(*, by: str, note: str) -> Comparison:
         raise NotPossible(
             f"not done: {store.address} is not an archive of this ledger: it has no "
             f"{paths.IDENTITY_PATH}; nothing was changed; check EARWITNESS_ARCHIVE_URL, or begin a "
-            "new archive in an empty place: python -m worker archive --begin --by WHO --note WHY"
+            "new archive in an empty place: earwitness archive --begin --by WHO --note WHY"
         )
     if named not in (None, ours):
         raise NotPossible(

@@ -92,7 +92,7 @@ class Watch:
             return False
         except (ArchiveError, StoreAway, OSError) as error:
             _refused(error)
-            _log.warning("could not check whether the archive is there: %s", error)
+            _log.warning("could not check whether the archive is available: %s", error)
             return False
         archive_alerts.close_mended(store())
         if self._is_due(number):
@@ -221,7 +221,7 @@ def _others(account: str, found: Gone, again: int) -> list[str]:
     message = (
         f"{len(lost)} files of account {account} are missing from the archive ({named}); {again} "
         "of them are receipts, which a worker writes again; restore the others from a copy, or "
-        "download them again: python -m worker retry JOB"
+        "download them again: earwitness retry JOB"
     )
     ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
     return sorted(lost)

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _LIFETIME_SECONDS = 900.0
 #: The first wait after the ledger was too slow, which is not the provider's fault.
 _BUSY_SECONDS = 1.0
-_DECIDE = "the call was not retried; check the provider's panel, then run: python -m worker resolve"
+_DECIDE = "the call was not retried; check the provider's panel, then run: earwitness resolve"
 
 
 class _Unsent(Exception):
@@ -216,7 +216,7 @@ def _late_unsent_outcome() -> Outcome:
     called under another id.
     """
     failure = errors.Unreachable(
-        "not done: its worker stalled before anything was sent, and reports that only now; the "
+        "not done: its worker stalled before anything was sent, and reported that only now; the "
         "call is not retried; to place it, use a new request id"
     )
     return Outcome(states.FAILED, UNSENT, str(failure), errors.stored(failure))
@@ -251,7 +251,7 @@ def _error_outcome(error: provider.ProviderError, account: CertifiedCallsAccount
 
 
 def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
-    """Store the outcome of the request, however long the ledger is away.
+    """Store the outcome of the request, however long the ledger is unavailable.
 
     Only this process knows the outcome. If it is killed meanwhile, the call awaits a decision.
     """
@@ -262,7 +262,7 @@ def _store_outcome(attempt: Attempt, outcome: Outcome) -> Job:
 
 
 def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
-    """Let a call wait of which nothing was sent, however long the ledger is away.
+    """Let a call of which nothing was sent wait, however long the ledger is unavailable.
 
     Only this process knows that nothing was sent. If it is killed meanwhile, a call that was noted
     as *sending* awaits a decision.

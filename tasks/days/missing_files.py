@@ -76,7 +76,7 @@ class _Search:
             paths = sorted(lost[day] - given_up.get(day, set()))
             if paths:
                 more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-                self.found[alias, day] = f"gone: {paths[0]}{more}"
+                self.found[alias, day] = f"missing: {paths[0]}{more}"
 
     def _see(self) -> None:
         self.seen_at = time.monotonic()

@@ -37,6 +37,17 @@ def newest_due(nightly: Nightly, now: datetime) -> date:
     return today - _DAY if now.astimezone(UTC) >= due_at.astimezone(UTC) else today - 2 * _DAY
 
 
+def newest_planned(
+    nightly: Nightly, newest: date | None, ticked_at: datetime | None
+) -> date | None:
+    """Return the last day that beat has planned. ``newest`` is the last one of the ledger, which a
+    person may have asked for, and ``ticked_at`` the time of the last tick, if it is known.
+    """
+    if newest is None or ticked_at is None:
+        return newest
+    return min(newest, newest_due(nightly, ticked_at))
+
+
 def night_of(day: date) -> date:
     """Return the night on which a day is first due: the local date after it."""
     return day + _DAY

@@ -12,6 +12,7 @@ from ledger.errors import LedgerError, NotPossible
 from tasks import errors
 from tasks.archive_watch import watch
 from tasks.days import day
+from tasks.runtime import job_events
 from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
@@ -64,7 +65,9 @@ def resolve_job(asked: ResolveJob) -> dict[str, Any]:
 
 def resolve(job: Job, *, placed: bool, by: str, note: str) -> Job:
     """Decide the outcome of a call. Raises ledger.errors.NotPossible if no decision is open."""
-    return ledger().operator_actions.resolve(job.job_id, placed=placed, by=by, note=note)
+    decided = ledger().operator_actions.resolve(job.job_id, placed=placed, by=by, note=note)
+    job_events.announce_decision(decided)
+    return decided
 
 
 def retry(job: Job, *, by: str, note: str) -> Job:

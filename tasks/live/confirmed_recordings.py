@@ -123,7 +123,7 @@ class _ServerRequests:
         if self._acts_next:
             self._acts_next = False
             if self._deadline.passed:
-                raise self._late("it passed while the call was looked up")
+                raise self._late("it passed while the call was being looked up")
             sent = int(self._attempt.job.work.get("sent", 0))
             if sent >= _MOST_SENT:
                 raise self._unknown(

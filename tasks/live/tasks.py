@@ -37,7 +37,7 @@ Judge = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 def start_request(asked: StartRecording, task_id: str) -> Request:
     """Return the request of the job that starts a recording.
 
-    The task's id is the key if no request id is given. Raises InvalidArgument; nothing was opened.
+    The task's id is the key if no request id is given. Raises InvalidArgument; no job was opened.
     """
     account = any_account(asked.account)
     judge = client_class(account, StartsRecordings).start_parameters

@@ -18,6 +18,7 @@ from tasks.runtime.context import ledger
 from tasks.runtime.entry import plain_task
 from tasks.runtime.messages import publish_first
 
+from . import ticks
 from .deletions import plan_deletions
 from .results import PlannedNights
 
@@ -31,7 +32,10 @@ class PlanNights(Arguments):
 @plain_task("nightly.plan", PlanNights, PlannedNights, may_expire=True)
 def plan_nights(_: PlanNights) -> dict[str, Any]:
     """Open every export that is due."""
-    return plan(datetime.fromtimestamp(ledger().database.time(), UTC))
+    now = datetime.fromtimestamp(ledger().database.time(), UTC)
+    planned = plan(now)
+    ticks.note(now)
+    return planned
 
 
 def plan(now: datetime) -> dict[str, Any]:

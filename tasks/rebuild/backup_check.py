@@ -13,7 +13,7 @@ from tasks.runtime.context import ledger, store
 
 #: Exports of so many of the newest days are compared: those of the last nights, and of today.
 _DAYS = 3
-WAY_OUT = "stop the workers and run: python -m worker rebuild --restored"
+WAY_OUT = "stop the workers and run: earwitness rebuild --restored"
 
 
 def unknown_files() -> list[str]:

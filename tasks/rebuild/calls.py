@@ -23,7 +23,7 @@ from tasks.runtime.context import store
 
 from .verified_archive import VerifiedArchive
 
-_LOOK = "check the provider's panel, then run: python -m worker resolve"
+_LOOK = "check the provider's panel, then run: earwitness resolve"
 
 
 def receipt_paths(prefix: str, trusted: VerifiedArchive) -> Iterator[tuple[str, dict[int, str]]]:

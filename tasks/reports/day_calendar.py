@@ -29,7 +29,7 @@ LEGEND = (
     (coverage.DAMAGED, "!", "damaged: files are gone from the archive"),
     (coverage.FAILED, "\u00d7", "failed: no run of the day has reached a manifest"),
     (coverage.WAITING, "\u2026", "waiting: planned, running or to be tried again"),
-    (coverage.GAVE_UP, "\u2205", "gave up: older than the days that the nights catch up"),
+    (coverage.GAVE_UP, "\u2205", "gave up: too old for the nights to catch up"),
     (coverage.NOT_DUE, "", "not due"),
 )
 

@@ -166,8 +166,8 @@ def _verification(job: Job | None) -> str:
     """Return when the whole archive was last verified, and what was found."""
     if job is None:
         return (
-            "The whole archive has not been verified by a job yet; beat does so every Sunday, and "
-            "python -m worker verify at any time."
+            "No job has verified the whole archive yet; beat starts one every Sunday, and "
+            "earwitness verify does it at any time."
         )
     when = iso(job.updated_at)
     read = job.result or {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from archive.store.fsync import replace_text
 from config.settings import settings
 from tasks.errors import InvalidArgument
 from tasks.runtime.arguments import Arguments
@@ -37,17 +35,5 @@ def write_report(_: WriteReport) -> dict[str, Any]:
     path = folder / f"earwitness-{day}.html"
     folder.mkdir(parents=True, exist_ok=True)
     text = html(report)
-    write_file(path, text)
+    replace_text(path, text)
     return {"path": str(path), "bytes": len(text.encode())}
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, at once as a whole, in place of an older one."""
-    handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

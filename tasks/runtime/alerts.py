@@ -49,7 +49,7 @@ def announce_alert(obligation: Obligation) -> Owing | None:
     fields = obligation.payload
     with bind(cause=fields.get("cause")):
         if fields.get("state") == RESOLVED:
-            _alerts.warning("over: %s%s", fields["message"], _closed_by(fields))
+            _alerts.warning("resolved: %s%s", fields["message"], _closed_by(fields))
         else:
             _alerts.error("%s", fields["message"])
     # An alert of an earlier version has no cause and is for the log only.

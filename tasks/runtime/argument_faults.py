@@ -18,7 +18,7 @@ from config.masking import mask_message
 #: Sentences that depend on the argument's name.
 BY_NAME = {
     "account": "must be an account's alias: lower-case letters, digits and single _",
-    "request_id": "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -",
+    "request_id": "must be 1 to 128 characters of A-Z, a-z, 0-9 and . _ : -",
     "country": "must be a two-letter country code, such as IN",
     "phone": "must be a telephone number as text, such as +<country><number>",
     "order": 'must be a field and a direction, such as "start:DESC"',

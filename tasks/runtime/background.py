@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class StillRunning(Exception):
-    """The work did not end within the time that its caller could wait. It goes on."""
+    """The work did not end within the time that its caller could wait. It continues."""
 
 
 class Background(Generic[Result]):

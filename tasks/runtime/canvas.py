@@ -26,7 +26,7 @@ NAMES = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord
 MOST_BYTES = 256 * 1024
 #: Headers that the answer has as the task's own message had them.
 _KEPT_HEADERS = ("parent_id", "group", "group_index", "shadow", "replaced_task_nesting")
-#: Before the names of our own headers, which the answer has anew.
+#: Before the names of our own headers, which the answer sets again.
 _OURS = "earwitness"
 #: Tasks that our own workers run. Celery itself adds ``celery.accumulate`` to what it replaces.
 _RUN_HERE = ("earwitness.", "celery.")
@@ -123,9 +123,9 @@ def _check_size(canvas: Mapping[str, Any], envelope: Mapping[str, Any]) -> None:
     if sum(lengths.values()) > MOST_BYTES:
         longest = max(lengths, key=lambda name: lengths[name])
         raise InvalidArgument(
-            f"not done: {longest}: it has {lengths[longest]} bytes; what a message asks to be sent "
-            f"at its task's end may have {MOST_BYTES} bytes, together with the message's headers; "
-            "nothing was opened; send less, or let a task of your own send it"
+            f"not done: {longest}: it has {lengths[longest]} bytes; the callbacks, errbacks and "
+            f"chain of a message may have {MOST_BYTES} bytes in all, headers included; no job "
+            "was opened; send less, or have a task of your own send it"
         )
 
 
@@ -134,8 +134,8 @@ def _length(name: str, value: Any) -> int:
         return len(json.dumps(value, allow_nan=False))
     except (ValueError, TypeError, RecursionError):
         raise InvalidArgument(
-            f"not done: {name}: it holds a value that JSON has not, such as NaN or Infinity; "
-            "nothing was opened"
+            f"not done: {name}: it contains a value that JSON does not have, such as NaN or "
+            "Infinity; no job was opened"
         ) from None
 
 
@@ -145,7 +145,7 @@ def _check(name: str, signature: Mapping[str, Any]) -> None:
     fault = _fault(task, signature.get("options") or {})
     if fault:
         shown = mask_message(task[:_MOST_LETTERS])
-        raise InvalidArgument(f"not done: {name}: {shown!r} {fault}; nothing was opened")
+        raise InvalidArgument(f"not done: {name}: {shown!r} {fault}; no job was opened")
 
 
 def _can_be_sent(signature: Mapping[str, Any]) -> bool:
@@ -160,7 +160,7 @@ def _can_be_sent(signature: Mapping[str, Any]) -> bool:
 def _fault(task: str, options: Mapping[str, Any]) -> str | None:
     for name in _OBJECTS:
         if options.get(name) is not None:
-            return f"has the option {name}, which no message can carry; leave it out"
+            return f"has the option {name}, which no message can carry; remove it"
     if options.get("serializer") not in (None, "json"):
         return "has a serializer other than json, the only one that Earwitness writes"
     try:

@@ -83,7 +83,7 @@ def zip_limits() -> Limits:
 def account_kept(alias: str) -> Iterator[None]:
     """Let `account` return one and the same account throughout an attempt.
 
-    The accounts may be read anew meanwhile, and half an attempt with another account than the other
+    The accounts may be reloaded meanwhile, and half an attempt with another account than the other
     half could do harm.
     """
     token = _of_attempt.set(settings().accounts.get(alias))

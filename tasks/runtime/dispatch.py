@@ -68,8 +68,7 @@ def refuse_false_hint(task: Task) -> None:
     if waits:
         raise Ignore
     raise errors.InvalidArgument(
-        f"not done: headers: {why}; nothing was opened or changed; send the task without that "
-        "header"
+        f"not done: headers: {why}; no job was opened or changed; send the task without that header"
     )
 
 

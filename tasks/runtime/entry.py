@@ -144,7 +144,7 @@ def part_task(name: str) -> Callable[[Run], Task]:
                 refuse_false_hint(self)
                 raise errors.InvalidArgument(
                     f"not done: earwitness.{name} is internal: other jobs open such jobs as their "
-                    "parts; nothing was opened; send a task that the catalogue lists"
+                    "parts; no job was opened; send a task that the catalogue lists"
                 )
 
         body.__doc__ = run.__doc__
@@ -302,5 +302,5 @@ def _parse_arguments(arguments: type[Arguments], given: dict[str, Any]) -> Any:
 def _refuse_positional(positional: tuple[Any, ...]) -> None:
     if positional:
         raise errors.InvalidArgument(
-            "not done: arguments: send keyword arguments only (kwargs={...}); nothing was opened"
+            "not done: arguments: send keyword arguments only (kwargs={...}); no job was opened"
         )

@@ -17,6 +17,7 @@ from . import archive_alerts, metrics
 from .alerts import credentials_accepted, credentials_refused
 from .client import REFUSED_CREDENTIALS
 from .context import ledger
+from .corrected_accounts import note_refused, was_corrected
 from .runner import Attempt, Wait
 
 #: How many seconds an account rests when its provider asks to wait without saying how long.
@@ -71,6 +72,9 @@ def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"{REFUSED_CREDENTIALS} of account {alias}: {error}; will retry"
+    if was_corrected(attempt):
+        return Wait(f"{reason} with the account as it is now", 0, held_by=held.CREDENTIALS)
+    note_refused(attempt)
     ledger().accounts.postpone(alias, seconds, reason)
     credentials_refused(alias, reason, attempt.job.job_id)
     return Wait(reason, seconds, held_by=held.CREDENTIALS)

@@ -72,7 +72,7 @@ def _in_range(value: Moment) -> Moment:
     # In every time zone the value stays within what Python can represent, and a provider's clock
     # began in 1970.
     if not 1970 <= value.year < 9999:
-        raise ValueError("must lie between 1970 and 9998")
+        raise ValueError("must be between 1970 and 9998")
     return value
 
 
@@ -107,7 +107,7 @@ def check_task_id(task_id: str, *, is_key: bool) -> None:
         name, advice = ("request_id", "; give a request_id") if is_key else ("task_id", "")
         sentence = validator_message(fault) or (BY_NAME[name] if is_key else ID)
         raise InvalidArgument(
-            f"not done: {name}: the task's own id cannot be used: {sentence}{advice}; nothing was "
+            f"not done: {name}: the task's own id cannot be used: {sentence}{advice}; no job was "
             "opened"
         ) from None
 

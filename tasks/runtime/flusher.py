@@ -2,7 +2,7 @@
 
 Acknowledgements, events and the marks of answered tasks are such writes. A thread of their own
 carries them out: neither the thread that receives messages nor that of a task waits for them, and
-they go on while Celery connects again or shuts down.
+they continue while Celery reconnects or shuts down.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ class Flusher:
             cause = type(error).__name__
             if self._causes.get(name) != cause:
                 _log.warning(
-                    "%s wait, and are written again in a second: %s", name, masked_error(error)
+                    "%s could not be written, will retry in a second: %s", name, masked_error(error)
                 )
             self._causes[name] = cause
             return False
         if self._causes.pop(name, None) is not None:
-            _log.info("%s are written again", name)
+            _log.info("%s are being written again", name)
         return True
 
 

@@ -6,23 +6,33 @@ a time.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-from celery import Task
+from celery import Task, current_app
 
-from config.masking import mask
+from config.masking import mask, mask_field
 from ledger.core.job import Job
+from tasks import errors
 
+from .background import Background, StillRunning
 from .redaction import is_day, known_account
+from .redis_errors import BROKER_AWAY
+
+_log = logging.getLogger(__name__)
 
 #: The field of an event, and the key of the same mapping in a task's request.
 FIELD = "earwitness"
+#: The event that a person decided what became of a job whose tasks have failed.
+DECIDED = "task-decided"
 #: The key of a task's request under which the worker puts a weak reference to what sends events.
 SENDER = "earwitness_sender"
 #: The state of a task that waits for the job of another task.
 JOINED = "joined"
+#: How long a decision waits for Redis to take its event.
+_PATIENCE_SECONDS = 2.0
 #: The ids of applications, of days and of parts.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/#-]{1,200}")
 
@@ -44,7 +54,9 @@ class ShownArguments(str):
 def is_harmless_id(value: object) -> bool:
     """Return whether the value has the form of a request id and does not look like a number."""
     return (
-        isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None and mask(value) == value
+        isinstance(value, str)
+        and _REQUEST_ID.fullmatch(value) is not None
+        and mask_field(value) == value
     )
 
 
@@ -98,3 +110,24 @@ def note(task: Task, job: Job) -> None:
         about["next_attempt_at"] = job.next_attempt_at
     if isinstance(noted := task.request.get(FIELD), dict):
         noted.update(about)
+
+
+def announce_decision(job: Job) -> None:
+    """Let Flower show a person's decision at every task of the job, all of which have failed.
+
+    Redis that is away, or slow, is only logged: the ledger has the decision.
+    """
+    about = shown(account=job.account, request_id=job.request_id, day=job.day, job_id=job.job_id)
+    told = {FIELD: {**about, "state": job.state}}
+    error = errors.Rejected(job.reason) if job.error else errors.Uncertain(job.reason)
+    events = current_app.events
+
+    def publish() -> None:
+        with events.default_dispatcher() as dispatcher:
+            dispatcher.send(DECIDED, uuid=job.task_id, exception=mask(repr(error)), **told)
+
+    try:
+        Background(publish, "decision-event").result(_PATIENCE_SECONDS)
+    except (*BROKER_AWAY, StillRunning) as failure:
+        why = str(failure) or "Redis does not answer"
+        _log.info("Flower does not show the decision on job %s: %s", job.job_id, why)

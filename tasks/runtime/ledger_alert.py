@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _alerts = logging.getLogger("earwitness.alerts")
 
 KIND = "ledger"
-#: For how long the ledger does not answer before people are told.
+#: How long the ledger may not answer before an alert is sent.
 AFTER_SECONDS = 60.0
 #: The waits between attempts at a receiver that takes nothing, in seconds: the first and the
 #: longest.
@@ -41,8 +41,8 @@ class _Message:
 class LedgerAlert:
     """One worker's alert that the ledger does not answer it.
 
-    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger is away before
-    people are told.
+    Parameters: ``node``, the worker's name; ``after_seconds``, how long the ledger may be
+    unavailable before the alert is sent.
     """
 
     def __init__(self, node: str, *, after_seconds: float = AFTER_SECONDS) -> None:
@@ -73,15 +73,15 @@ class LedgerAlert:
         since = self._opened_at.isoformat(timespec="seconds").replace("+00:00", "Z")
         message = (
             f"the ledger has not answered worker {self._node} since {since}: nothing new is "
-            "accepted and no job goes on until it does; nothing is lost; see that the database of "
-            "EARWITNESS_LEDGER_URL runs and is reached, and that its disk is not full"
+            "accepted and no job continues until it does; nothing is lost; check that the database "
+            "of EARWITNESS_LEDGER_URL is running and reachable and that its disk is not full"
         )
         cause = f"{KIND}:{self._node}"
         with bind(cause=cause):
             if state == OPEN:
                 _alerts.error("%s", message)
             else:
-                _alerts.warning("over: %s", message)
+                _alerts.warning("resolved: %s", message)
         if settings().alert_url is None:
             return
         name = f"{self._deployment}:{cause}:{since}:{state}"

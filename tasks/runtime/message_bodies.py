@@ -60,7 +60,7 @@ class AlertBody(Result):
     since: str
     """When the alert opened, ISO 8601 in UTC."""
     repeated: int = Field(ge=0)
-    """How often the cause was met again."""
+    """How often the cause occurred again."""
     closed_by: str | None = None
     """Present in ``resolved``: who closed the alert; null if it closed by itself."""
     note: str | None = None

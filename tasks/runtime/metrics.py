@@ -80,8 +80,7 @@ set_aside = Counter(
 )
 flushes_failed = Counter(
     "earwitness_flushes_failed",
-    "Writes that wait for others (acknowledgements, events, starts, answers) and that failed, so "
-    "that they were tried again.",
+    "Batched writes (acknowledgements, events, starts, answers) that failed and were tried again.",
     ["what"],
     registry=REGISTRY,
 )

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were: a job remembers which spool holds its bytes.
+"""Downloads that continue where they stopped: a job remembers which spool holds its bytes.
 
 Every host has a spool of its own. A job whose download broke off is left to the workers of the same
 spool for some seconds, since a worker of another spool would begin at the first byte.
@@ -22,8 +22,8 @@ from .unknown_accounts import go_round
 #: In a job's work: the spool that holds its unfinished download, and for how many seconds the job
 #: is left to the workers of that spool.
 HELD = "holder"
-#: After a death, the job must go on within a minute, and the lease took half of it. A worker that
-#: was stopped is probably being restarted.
+#: After a worker's death, the job must continue within a minute, and the lease took half of it. A
+#: worker that was stopped is probably being restarted.
 _AFTER_DEATH_SECONDS, _AFTER_STOP_SECONDS = 10.0, 30.0
 
 
@@ -34,7 +34,7 @@ def remember(attempt: Attempt, *, stopped: bool = False) -> None:
 
 
 def forget(attempt: Attempt) -> None:
-    """Note that no spool is preferred any more: the download is whole, or cannot go on there."""
+    """Prefer no spool any more: the download is complete, or cannot continue there."""
     attempt.job.work.pop(HELD, None)
 
 

@@ -44,7 +44,7 @@ def timing(eta: Any, expires: Any) -> Timing:
     """Return the times in the headers of a message. An eta in the past counts as none.
 
     Raises InvalidArgument, which names the header, if one is no instant or lies more than a year
-    ahead; nothing was opened. Raises LedgerAway.
+    ahead; no job was opened. Raises LedgerAway.
     """
     due_at, ends = _seconds("eta", eta), _seconds("expires", expires)
     if due_at is None:
@@ -52,7 +52,7 @@ def timing(eta: Any, expires: Any) -> Timing:
     now = ledger().database.time()
     if due_at > now + MOST_SECONDS:
         raise InvalidArgument(
-            f"not done: eta: {_text(due_at)} is more than a year ahead; nothing was opened; send "
+            f"not done: eta: {_text(due_at)} is more than a year ahead; no job was opened; send "
             "it within a year of when it is due"
         )
     return Timing(due_at if due_at > now else None, ends)
@@ -87,7 +87,7 @@ def _seconds(name: str, value: Any) -> float | None:
         return (aware - _EPOCH).total_seconds()
     except (ArithmeticError, AttributeError, TypeError, ValueError):
         raise InvalidArgument(
-            f"not done: {name}: must be an instant such as 2026-11-20T00:00:00+00:00; nothing was "
+            f"not done: {name}: must be an instant such as 2026-11-20T00:00:00+00:00; no job was "
             "opened"
         ) from None
 

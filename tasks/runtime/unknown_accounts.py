@@ -120,6 +120,6 @@ def go_round(job: Job, number: int | None) -> None:
 def describe(alias: str) -> str:
     """Return why a job of an unknown account waits, and what ends that."""
     return (
-        f"waits for a worker that knows account {alias!r}: put it into the accounts file of every "
+        f"waits for a worker that knows account {alias!r}: add it to the accounts file of every "
         "worker and reload them, or cancel the job"
     )

@@ -21,8 +21,8 @@ from ledger.ledger import Ledger
 
 WAYS_OUT = (
     "mount the archive, correct EARWITNESS_ARCHIVE_URL, or restore the archive from its newest "
-    "copy; to continue with an older copy, run: python -m worker archive --accept --by WHO --note "
-    "WHY; if every copy is lost, begin a new archive in an empty place: python -m worker archive "
+    "copy; to continue with an older copy, run: earwitness archive --accept --by WHO --note "
+    "WHY; if every copy is lost, begin a new archive in an empty place: earwitness archive "
     "--begin --by WHO --note WHY"
 )
 
@@ -84,7 +84,7 @@ def named_ledger(store: Store) -> str | None:
         raise Vanished(
             store.address,
             f"has a {paths.IDENTITY_PATH} that cannot be read; restore it from a copy, then run: "
-            "python -m worker verify",
+            "earwitness verify",
         ) from None
 
 
@@ -195,8 +195,8 @@ def _adopt(store: Store, ledger: Ledger, account: str, newest: Chained | None) -
     if not is_covered:
         assert newest is not None
         return (
-            f"the chain of {account} does not cover {newest.path}, which the ledger put under it "
-            f"(the newest entry there is {head.n if head else 0})"
+            f"the chain of {account} does not cover {newest.path}, which the ledger recorded as "
+            f"covered (the newest entry there is {head.n if head else 0})"
         )
     if head is not None:
         ledger.archive_record.note_head(account, head.n, head.sha256)

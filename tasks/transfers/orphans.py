@@ -1,4 +1,4 @@
-"""Files in the spool whose job has ended, or goes on in another host's spool."""
+"""Files in the spool whose job has ended, or continues in another host's spool."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Orphans:
             if job is None or not (job.ended or is_held_elsewhere(job)):
                 continue
             if spool().remove(path):
-                why = "has ended" if job.ended else "goes on in another spool"
+                why = "has ended" if job.ended else "continues in another spool"
                 _log.info("removed %s from the spool: job %s %s", path.name, job.job_id, why)
 
 

@@ -145,7 +145,7 @@ def _refuse_other_bytes(account: str, single: SingleRecording, sha256: str) -> N
     if store().exists(path) and metadata_documents.read(store(), path).audio.sha256 != sha256:
         raise Contradiction(
             path,
-            "names audio that is missing, and the provider now has other bytes (SHA-256 "
+            "names audio that is missing, and the provider now has different bytes (SHA-256 "
             f"{sha256}); nothing was stored; restore the audio from a copy",
         )
 

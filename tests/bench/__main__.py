@@ -24,7 +24,9 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.command(epilog=f"\b\nBenchmarks:\n{_NAMES}\n\n\b\nProfiles:\n  {', '.join(profile.PATHS)}")
 @click.argument("names", nargs=-1, type=click.Choice([*BENCHMARKS]), metavar="[BENCHMARK]...")
 @click.option(
-    "--full", is_flag=True, help="Medians of five at full size (about an hour), not one small turn."
+    "--full",
+    is_flag=True,
+    help="Medians of five at full size (about 90 minutes), not one small turn.",
 )
 @click.option("--no-peers", is_flag=True, help="Leave out RQ, dramatiq, procrastinate and DBOS.")
 @click.option("--json", "file", type=_PATH, help="Write JSON there and not to var/bench/.")

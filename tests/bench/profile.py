@@ -1,4 +1,4 @@
-"""Where the CPU of a worker goes on one path, sampled from outside by py-spy."""
+"""Where the CPU of a worker continues one path, sampled from outside by py-spy."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from .export import export
 from .growth import growth
 from .idle import idle
 from .keeping import keeping
-from .latency import enqueueing, first_byte
+from .latency import enqueue, first_byte
 from .measurement import Row
 from .reading import find, verify
 from .retrieval import retrieval
@@ -35,7 +35,7 @@ BENCHMARKS = {
     "calls": "certified calls at 200 ms a second, and CPU a call, beside five other systems",
     "slots": "the same with 200 slots, and with two workers",
     "bursts": "900 calls at once: failures, and p99 of accepted",
-    "enqueue": "a request of the client beside send_task",
+    "enqueue": "a request of the client beside send_task and a bare LPUSH",
     "service": "500 requests at once to a FastAPI service: lag of its event loop",
     "first-byte": "from sending to the provider's first byte, worker idle",
     "retrieve": "export.retrieve beside curl, sha256sum and unzip -t; memory; four at once",
@@ -116,7 +116,7 @@ def _parts(running: Servers) -> dict[str, Callable[[Path, Sizes, Valkey], Iterat
         "calls": lambda f, s, v: calls(f, s, v, running.peers),
         "slots": slots,
         "bursts": bursts,
-        "enqueue": enqueueing,
+        "enqueue": enqueue,
         "service": service,
         "first-byte": first_byte,
         "retrieve": lambda f, s, v: retrieval(f, s, v, running.simulators),

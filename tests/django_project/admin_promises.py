@@ -68,8 +68,8 @@ class Admin(TransactionTestCase):
         self.assertEqual(len(queued()), 3)
 
     def test_what_cannot_be_retried(self) -> None:
-        """What could place a paid call twice, and what has ended well or goes on, has no button; a
-        request for it all the same sends nothing."""
+        """What could place a paid call twice, and what has ended well or continues, has no button;
+        a request for it all the same sends nothing."""
         self.allow("retry_job")
         rows = [self.row(state) for state in ("done", "running", "needs_decision")]
         rows += [self.row(state, CALL, account="legal") for state in ("failed", "cancelled")]

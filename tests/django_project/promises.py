@@ -270,7 +270,7 @@ class Promises(TransactionTestCase):
         self.assertEqual(len(queued()), 1)
 
     def test_a_fork(self) -> None:
-        """A child sends over connections of its own, and the parent goes on."""
+        """A child sends over connections of its own, and the parent continues."""
         client = get_client()
         client.recording.download(account="india", recording_id="1")
         child = os.fork()

@@ -23,37 +23,45 @@ COMPANY = {"company_name": "MyCompany", "company_id": "A4562154"}
 
 
 def main() -> None:
-    """Serves until SIGINT or SIGTERM. The first line printed ends with the address."""
+    """Serve until SIGINT or SIGTERM. The first line printed ends with the address."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulators", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
-    parser.add_argument("--data", type=Path, help="keeps archives and log.jsonl here")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free port")
+    parser.add_argument("--data", type=Path, help="keep archives and log.jsonl here")
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="makes accounts, one of each Vonage API with recordings of the last two days and one "
-        "for certified calls, and prints them",
+        help="create and print accounts: one of each Vonage API, with recordings of the last two "
+        "days, and one for certified calls",
     )
     parser.add_argument(
         "--accounts",
         type=Path,
         metavar="FILE",
-        help="makes the accounts of an accounts.toml that are Vonage's or gsmblockchain's, the "
-        "former with recordings of the last two days",
+        help="create the Vonage and gsmblockchain accounts of an accounts.toml, the former "
+        "with recordings of the last two days",
     )
     parser.add_argument(
         "--into",
         type=Path,
         metavar="FOLDER",
-        help="with --sandbox: writes the accounts and the settings to use them here",
+        help="with --sandbox: write the accounts and the settings to use them here",
     )
-    parser.add_argument("--url", help="the address by which others reach this (its own)")
+    parser.add_argument("--url", help="the address that others reach (default: its own)")
     arguments = parser.parse_args()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     place = (arguments.port, arguments.host, arguments.data, arguments.url)
-    with Simulators(*place) as simulators:
+    try:
+        server = Simulators(*place)
+    except OSError as error:
+        parser.exit(
+            1,
+            f"cannot listen at {arguments.host}:{arguments.port}: {error.strerror}; stop the other "
+            "program there, such as another sandbox, or say another --port\n",
+        )
+    with server as simulators:
         print(f"simulators at {simulators.url}", flush=True)
         if arguments.accounts:
             play(simulators, tomllib.loads(arguments.accounts.read_text()).get("accounts", {}))
@@ -70,9 +78,12 @@ def write_sandbox(folder: Path, accounts: str) -> str:
     to type.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "accounts.toml").write_text(accounts)
+    file = folder / "accounts.toml"
+    file.touch()
+    file.chmod(0o600)
+    file.write_text(accounts)
     settings = {
-        "ACCOUNTS_FILE": folder / "accounts.toml",
+        "ACCOUNTS_FILE": file,
         "LEDGER_URL": f"sqlite:///{folder / 'ledger.sqlite3'}",
         "ARCHIVE_URL": folder / "archive",
         "SPOOL_DIR": folder / "spool",
@@ -82,8 +93,8 @@ def write_sandbox(folder: Path, accounts: str) -> str:
     ]
     (folder / "env").write_text("".join(lines))
     return (
-        f"These accounts are in {folder / 'accounts.toml'} until this program ends. In other "
-        f"terminals: . {folder / 'env'}"
+        f"These accounts work until this program ends; they are in {file}. In every other "
+        f"terminal, first type: . {shlex.quote(str(folder / 'env'))}"
     )
 
 

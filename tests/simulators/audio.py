@@ -1,7 +1,7 @@
 """Audio of recordings: real MP3 files of a few kilobytes, each made unique by an ID3v2 tag, and WAV
 files of noise.
 
-A recording that shall be larger goes on with frames of noise that cannot be compressed, one that
+A recording that shall be larger continues with frames of noise that cannot be compressed, one that
 shall be smaller has fewer frames. Every byte is a function of the recording's id and size, so that
 nothing is kept and any range can be read.
 """

@@ -86,7 +86,7 @@ def _start(call: Call) -> str:
 
 def fault_reply(parameters: Mapping[str, Any]) -> Reply:
     """The answer that an "answer" fault asks for: body "empty", "html", digits for a code, any
-    other text as it stands.
+    other text verbatim.
     """
     status, body = int(parameters["status"]), str(parameters["body"])
     if body.isdecimal():

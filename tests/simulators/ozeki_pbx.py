@@ -1,4 +1,5 @@
-"""One simulated Ozeki server: calls that go on, what is recorded of them, and what it tells of it.
+"""One simulated Ozeki server: calls that continue, what is recorded of them, and what it tells of
+it.
 
 Time passes only when it is told to (`advance`): nothing here waits, and no test depends on a clock.
 """

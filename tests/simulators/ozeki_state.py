@@ -76,7 +76,7 @@ class Command:
 @dataclass
 class Call:
     """A call; `seconds` of it have passed, the last `silent` of them without a voice. `script` is
-    what is left of the document that was answered, `resumes` the second at which it goes on.
+    what is left of the document that was answered, `resumes` the second at which it continues.
     """
 
     call_id: str

@@ -76,7 +76,7 @@ def error(status: int, code: str, message: str) -> Reply:
 
 def fault_reply(parameters: Mapping[str, Any]) -> Reply:
     """The answer that an "answer" fault asks for: body "empty", "html", "error" (the API's own
-    shape), any other text as it stands, or a value to be sent as JSON.
+    shape), any other text verbatim, or a value to be sent as JSON.
     """
     status, body = int(parameters["status"]), parameters["body"]
     if not isinstance(body, str):

@@ -32,7 +32,7 @@ class Switches:
     `nothing_found`: no entry, an empty one, 204, or PHP's `[]`. `action_answer`: one call, an
     array of it, 204, or a call whose views do not tell of recordings ("silent").
     `shown_after_lists`: how many lists a recording that began is not shown in yet.
-    `second_start`: a start where it records already goes on, or is refused.
+    `second_start`: a start where it records already continues, or is refused.
     """
 
     expires_in: float = 3600

@@ -60,8 +60,8 @@ class Vonage:
         served = operation not in FILE_OPERATIONS or record.get("file", False)
         travel = self.take(names, record, WIRE_KINDS) if served else {}
         travelling = delivery(travel, switches.clock_offset)
-        if record.get("file") and travelling.bytes_per_second is None:
-            travelling.bytes_per_second = switches.bytes_per_second
+        if record.get("file"):
+            travelling.pace = lambda: switches.bytes_per_second
         return reply, travelling
 
     def take(

@@ -169,7 +169,7 @@ def error_reply(
 ) -> Reply:
     """An error in one of the shapes that the gateway and the services behind it use:
     wso2-json, wso2-xml, problem, msg, vis, oauth, html, json, empty; any other text is sent
-    as it stands.
+    unchanged.
     """
     number = code or CODES.get(status, 101503)
     title, description = GATEWAY[number]

@@ -35,12 +35,18 @@ class Delivery:
 
     clock_offset: float = 0.0
     bytes_per_second: float | None = None
+    #: The rate where `bytes_per_second` is none; a change of it counts for what is under way.
+    pace: Callable[[], float | None] = lambda: None
     cut_after: int | None = None
     cut_how: str = "broken"
     freeze_after: int | None = None
     freeze_seconds: float = 0.0
     trickle_seconds: float | None = None
     trickle_part: str = "body"
+
+    def rate(self) -> float | None:
+        """Body bytes per second from now on."""
+        return self.pace() if self.bytes_per_second is None else self.bytes_per_second
 
 
 class Wire:
@@ -113,7 +119,7 @@ class Wire:
     def _paced(self, reply: Reply, start: int, stop: int, delivery: Delivery) -> Iterator[bytes]:
         """The body's pieces, each after the pause that the delivery asks for."""
         trickled = delivery.trickle_seconds is not None and delivery.trickle_part != "headers"
-        rate = delivery.bytes_per_second
+        rate = delivery.rate()
         largest = 1 if trickled else 1 << 30 if rate is None else max(1, int(rate / 20))
         frozen_at = None if delivery.freeze_after is None else start + delivery.freeze_after
         at, due = start, time.monotonic()
@@ -125,7 +131,7 @@ class Wire:
                 at += len(piece)
                 if trickled:
                     self.wait(delivery.trickle_seconds or 0)
-                elif rate is not None:
+                elif (rate := delivery.rate()) is not None:
                     due = max(due, time.monotonic() - 0.05) + len(piece) / rate
                     self.wait(max(0.0, due - time.monotonic()))
         if at == frozen_at:

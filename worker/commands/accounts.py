@@ -26,7 +26,7 @@ from .trial_export import try_export
 
 @click.group()
 def accounts() -> None:
-    """Try the accounts at their providers."""
+    """Test the accounts at their providers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Trial:
     "target",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Run one small export too, and keep every request and answer there, masked.",
+    help="Also run one small export, and save every request and answer there, masked.",
 )
 @as_json
 def check(alias: str | None, target: Path | None, as_json: bool) -> int:

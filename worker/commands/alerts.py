@@ -36,28 +36,30 @@ _NEVER = "only --close, once a person has dealt with the cause"
 
 #: What closes an alert, by its kind or its cause.
 _CLOSES = {
-    ARCHIVE: "the archive is there, complete and writable again; now: python -m worker archive",
-    CREDENTIALS: "the provider accepts them: correct the account, then: python -m worker reload",
-    HELD: "no job is held by it any longer: they go on by themselves once what holds them works",
+    ARCHIVE: "the archive is there, complete and writable again; now: earwitness archive",
+    CREDENTIALS: "the provider accepts them: correct the account, then: earwitness reload",
+    HELD: "no job is held by it any longer; held jobs continue once the cause is repaired",
     REDIS: "the worker reaches Redis again",
     NOTIFICATION: "a later notification to the queue succeeds, or --close",
-    QUARANTINE: "python -m worker quarantine --lift --by WHO --note WHY",
-    SET_ASIDE: f"no message is set aside any longer, after a week at most; to see them: {COMMAND}",
-    UNUSUAL: "a later look at the day lists usual numbers, or --close once the cause is known",
+    QUARANTINE: "earwitness quarantine --lift --by WHO --note WHY",
+    SET_ASIDE: f"no message is set aside any longer, at most a week later; to see them: {COMMAND}",
+    UNUSUAL: "a later check of the day finds usual numbers, or --close once the cause is known",
     VERIFICATION: "a later verification that does not find it",
 }
 
 
 @click.command()
-@click.option("--close", "cause", metavar="CAUSE", help="This one is over.")
-@click.option("--by", metavar="WHO", type=Words(200), help="Who says so.")
-@click.option("--note", type=Words(1000), help="Why, for those who receive alerts.")
+@click.option("--close", "cause", metavar="CAUSE", help="Close this alert.")
+@click.option("--by", metavar="WHO", type=Words(200), help="Who closes it.")
+@click.option(
+    "--note", type=Words(1000), help="Why; sent with the message that the alert is closed."
+)
 @as_json
 def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -> int:
-    """Show every open alert, the oldest first, and what closes it; the status is 1 if there is one.
+    """Show every open alert, oldest first, and what closes it; the status is 1 if there is one.
 
-    --close closes an alert that nothing else closes, and sends the message that it is over. If the
-    same cause occurs again, it is a new alert. Alerts of calls that need a decision, and of
+    --close closes an alert that nothing else closes, and sends a message that it is closed. If the
+    same cause occurs again, a new alert opens. Alerts about calls that need a decision, and about
     quarantine, are closed by their own commands.
     """
     if cause is not None:
@@ -66,7 +68,7 @@ def alerts(cause: str | None, by: str | None, note: str | None, as_json: bool) -
         _close(cause, by, note, as_json=as_json)
         return 0
     if by is not None or note is not None:
-        raise click.UsageError("Give --close and the cause that is over.")
+        raise click.UsageError("Name the alert to close: --close CAUSE.")
     found = [_open(row) for row in opened().alerts.all_open()]
     if as_json:
         print_json(found)
@@ -116,14 +118,14 @@ def _print(found: list[dict[str, Any]]) -> None:
         }
         print_table(("", "value"), fields.items(), head=False)
         click.echo()
-    print_lines(["to close one by hand: python -m worker alerts --close CAUSE --by WHO --note WHY"])
+    print_lines(["to close one by hand: earwitness alerts --close CAUSE --by WHO --note WHY"])
 
 
 def _closes(row: dict[str, Any]) -> str:
     """Return what closes an alert, with the command if there is one."""
     kind = row["kind"]
     if kind == DECISION:
-        return f"python -m worker resolve {row['job_id']} --placed|--not-placed --by WHO --note WHY"
+        return f"earwitness resolve {row['job_id']} --placed|--not-placed --by WHO --note WHY"
     if kind == DAY:
         return _closes_day(row)
     if kind == JOB:
@@ -135,7 +137,7 @@ def _closes_day(row: dict[str, Any]) -> str:
     if row["cause"] == unplanned_cause(row["account"]):
         return "the nights of the account are planned again"
     if row["job_id"] is not None:
-        return f"the export of the day is done; now: python -m worker retry {row['job_id']}"
+        return f"the export of the day is done; now: earwitness retry {row['job_id']}"
     if ".." in row["cause"]:
         return f"the exports of these days are done: {_exports(row['cause'])}"
     return f"the export of the day is done: {_exports(row['cause'])}"
@@ -144,7 +146,7 @@ def _closes_day(row: dict[str, Any]) -> str:
 def _exports(cause: str) -> str:
     _, account, days = cause.split(":")
     first, _, last = days.partition("..")
-    return f"python -m worker export --account {account} --from {first} --to {last or first}"
+    return f"earwitness export --account {account} --from {first} --to {last or first}"
 
 
 def _closes_job(row: dict[str, Any]) -> str:
@@ -153,13 +155,13 @@ def _closes_job(row: dict[str, Any]) -> str:
         return _NEVER
     if row["job_kind"].startswith("certified_call."):
         return _NEVER
-    return f"a retry that is done: python -m worker retry {row['job_id']}"
+    return f"a retry that succeeds: earwitness retry {row['job_id']}"
 
 
 def _closes_contradiction(row: dict[str, Any]) -> str:
     _, late, collection = row["cause"].partition(late_cause(""))
     if late:
-        return f"a retry of the collection that is done: python -m worker retry {collection}"
+        return f"a retry of the collection that succeeds: earwitness retry {collection}"
     if row["cause"] == FOREIGN_REDIS:
-        return "the mark of this deployment is in Redis again"
+        return "this deployment's mark is in Redis again"
     return _NEVER

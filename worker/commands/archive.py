@@ -19,20 +19,21 @@ _MOST_NAMED = 20
 
 
 @click.command()
-@click.option("--accept", is_flag=True, help="Go on with this archive, though it lacks files.")
-@click.option("--begin", is_flag=True, help="Begin a new archive in an empty place.")
+@click.option("--accept", is_flag=True, help="Keep this archive although files are missing.")
+@click.option("--begin", is_flag=True, help="Start a new archive in an empty place.")
 @click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
-@click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
+@click.option("--note", type=Words(1000), help="Why; kept in the ledger's history.")
 @as_json
 def archive(accept: bool, begin: bool, by: str | None, note: str | None, as_json: bool) -> int:
     """Compare the archive with the ledger: it must be the ledger's archive, as new as the ledger,
     and hold every file that the ledger has archived. File contents are not read.
 
-    A day whose files are gone becomes damaged, and complete again once they are back. Missing
-    receipts are written once more. The status is 1 if anything is gone.
+    A day whose files are missing becomes damaged, and complete again once they are back. Missing
+    receipts are written again. The status is 1 if anything is missing.
 
-    --accept makes an older copy the ledger's archive, --begin an empty place: the files that it
-    lacks are lost, and their days are shown as damaged. The ledger's history keeps --by and --note.
+    --accept adopts an older copy as the ledger's archive, --begin an empty place: files that it
+    lacks are lost, and their days are shown as damaged. --by and --note are kept in the ledger's
+    history.
     """
     if accept and begin:
         raise click.UsageError("Give either --accept or --begin.")
@@ -57,13 +58,13 @@ def _lines(done: Comparison) -> Iterator[str]:
     for account, days in sorted(done.mended.items()):
         yield f"{account}: complete again: {_named(days)}"
     for account, days in sorted(done.damaged.items()):
-        yield f"{account}: files are gone, these days are damaged: {_named(days)}"
+        yield f"{account}: files are missing, which damages these days: {_named(days)}"
         yield (
-            f"  to fetch them again: python -m worker export --account {account} "
+            f"  to fetch them again: earwitness export --account {account} "
             f"--from {days[0]} --to {days[-1]}"
         )
     for account, paths in sorted(done.gone.items()):
-        yield f"{account}: {len(paths)} other files are gone:"
+        yield f"{account}: {len(paths)} other files are missing:"
         yield from (f"  {path}" for path in paths[:_MOST_NAMED])
         if len(paths) > _MOST_NAMED:
             yield f"  and {len(paths) - _MOST_NAMED} more: --json"
@@ -71,7 +72,7 @@ def _lines(done: Comparison) -> Iterator[str]:
         yield f"{done.receipts} receipts will be written again by a worker"
     left = watch.damaged_days()
     if left:
-        yield f"damaged: {_named(left)}; see: python -m worker coverage"
+        yield f"damaged: {_named(left)}; see: earwitness coverage"
     elif not done.gone:
         yield "the archive holds everything that the ledger has archived"
 

@@ -43,13 +43,14 @@ ACCOUNTS, SETTINGS = "accounts.toml", "settings.env"
 )
 @as_json
 def backup(target: Path, as_json: bool) -> None:
-    """Write the ledger, the chains' heads and the configuration into a new folder, for its owner
-    alone. Workers go on meanwhile. The archive is copied separately, and afterwards.
+    """Write the ledger, the chain heads and the configuration to a new folder that only its owner
+    can read. Workers keep running. Copy the archive separately, and afterwards.
 
-    ledger.sqlite3 is the whole ledger at one moment, also of a ledger on PostgreSQL. accounts.toml
-    and settings.env hold no secret; backup.json names the secrets that are left out, and has every
-    file's SHA-256. Everything is read back before the folder gets its name, so a folder of that
-    name is a whole backup. Its time is noted in the ledger (earwitness_backup_age_seconds).
+    ledger.sqlite3 is the whole ledger at one moment, even if the ledger is on PostgreSQL.
+    accounts.toml and settings.env contain no secrets; backup.json names the secrets that are left
+    out and gives every file's SHA-256. Everything is read back before the folder gets its name, so
+    a folder of that name is a complete backup. The ledger records the time
+    (earwitness_backup_age_seconds).
     """
     opened()
     folder = target.absolute()
@@ -123,7 +124,7 @@ def _verify(folder: Path, manifest: dict[str, Any]) -> None:
     """Read the folder back. Raises NotPossible if anything is not what was written."""
     read = verified(folder)
     if read != manifest or copies.examine(folder / LEDGER) != manifest["rows"]:
-        raise NotPossible("not done: the backup reads back otherwise than it was written")
+        raise NotPossible("not done: the backup does not read back as it was written")
 
 
 def verified(folder: Path) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def verified(folder: Path) -> dict[str, Any]:
                     "changed or damaged; take another backup"
                 )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotPossible(f"not done: {folder} is not a whole backup ({error})") from None
+        raise NotPossible(f"not done: {folder} is not a complete backup ({error})") from None
     return manifest
 
 
@@ -156,4 +157,4 @@ def _lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     yield f"  {HEADS}: {rows['chain_heads']} chains"
     left_out = manifest["secrets_left_out"]
     yield f"  {ACCOUNTS}, {SETTINGS}: without {len(left_out)} secrets, which {MANIFEST} names"
-    yield "copy the archive now; keep the secrets and the heads somewhere else"
+    yield "now copy the archive; keep the secrets and the heads somewhere else"

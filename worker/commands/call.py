@@ -22,20 +22,22 @@ from .options import account_option, as_json
 @click.option(
     "--request-id",
     required=True,
-    help="Yours: it names this call for ever. The same id again never places a second call.",
+    help="Your own id for this call. Using it again never places a second call.",
 )
 @click.option("--country", required=True, metavar="CC", help="Two letters, such as ES.")
-@click.option("--phone", required=True, metavar="N", help="National, or with + and country code.")
-@click.option("--max-seconds", required=True, type=int, help="The call's greatest length.")
+@click.option(
+    "--phone", required=True, metavar="N", help="In national form, or with + and country code."
+)
+@click.option("--max-seconds", required=True, type=int, help="The call's maximum length.")
 @click.option("--company-name", help="[default: the account's]")
 @click.option("--company-id", help="The company's tax id. [default: the account's]")
 @click.option("--not-after", metavar="INSTANT", help="Such as 2026-11-21T10:15:00+01:00.")
-@click.option("--yes", is_flag=True, help="Do not ask; for programs.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @wait_option
 @as_json
 def call(yes: bool, wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Request a certified call, which is paid for. Asks first, naming the number, the account and
-    the place of the call in the day's cap.
+    """Request a certified call, which costs money. The command asks first, and names the number,
+    the account and how much of the day's cap is used.
 
     With --wait the status is 1 unless the platform accepted the call.
     """
@@ -60,8 +62,8 @@ def _confirm(ledger: Ledger, made: Request) -> None:
     number = next((row.calls for row in counted if row.account == made.account), 0) + 1
     question = (
         f"Request a certified call to {asked['phone']} ({asked['country']}) by account "
-        f"{made.account}, of at most {asked['max_seconds']} s? It is paid for and cannot be taken "
-        f"back: number {number} of at most {cap.limit} calls on {today}."
+        f"{made.account}, of at most {asked['max_seconds']} s? It costs money and cannot be "
+        f"undone; it is call {number} of at most {cap.limit} on {today}."
     )
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nothing was requested: confirm with --yes.")

@@ -59,7 +59,8 @@ class Recorder(httpx.BaseTransport):
             stream=_CopyingStream(
                 response.stream, lambda body: self._write_answer(recorded_request, response, body)
             ),
-            extensions=response.extensions,
+            # Without the connection, from which a file would be read past the copying stream.
+            extensions={**response.extensions, "network_stream": None},
         )
 
     def close(self) -> None:

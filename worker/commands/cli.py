@@ -30,38 +30,38 @@ _SELF_EXPLANATORY = (ArchiveError, JobError, LedgerError, OSError, ProviderError
 
 #: Each command's module, and its line in the list of commands.
 COMMANDS = {
-    "accounts": (".accounts", "Try the accounts at their providers."),
-    "alerts": (".alerts", "Show the alerts that are open, or close one."),
-    "archive": (".archive", "Compare the archive with the ledger, or take another one."),
-    "backup": (".backup", "Write ledger, heads and configuration into a folder."),
+    "accounts": (".accounts", "Test the accounts at their providers."),
+    "alerts": (".alerts", "Show open alerts, or close one."),
+    "archive": (".archive", "Compare the archive with the ledger, or switch archives."),
+    "backup": (".backup", "Back up ledger, chain heads and configuration."),
     "call": (".call", "Request a certified call."),
-    "calls": (".live", "Show the calls that are going on."),
+    "calls": (".live", "List the calls in progress."),
     "cancel": (".job_actions", "Cancel a job."),
     "catalogue": (".catalogue", "Print the JSON Schema of every task."),
     "completion": (".completion", "Print the completion script of a shell."),
     "coverage": (".coverage", "Show which days are archived, one line a day."),
     "demo": ("demo.command", "Run everything against simulated providers."),
-    "doctor": (".doctor.command", "Examine the deployment, and say what to do."),
-    "drain": (".drain", "Let workers take no more work, and finish what they have."),
+    "doctor": (".doctor.command", "Check the deployment and say what to fix."),
+    "drain": (".drain", "Stop workers from taking new work."),
     "export": (".exports", "Export days of an account."),
     "extract": (".extract", "Take recordings out of the archive, with their proof."),
     "find": (".standalone_archive", "Find recordings in the archive."),
     "health": (".health", "Check whether a service on this host works."),
     "hooks": (".hooks", "Receive the notifications of telephone systems."),
-    "messages": (".messages", "Show the messages that no worker understood, or remove them."),
-    "migrate": (".migrate", "Bring the ledger's schema to this program's version."),
+    "messages": (".messages", "Show, put back or remove unreadable messages."),
+    "migrate": (".migrate", "Upgrade the ledger to this program's version."),
     "quarantine": (".rebuild", "Show, begin or lift the quarantine of a restored ledger."),
     "rebuild": (".rebuild", "Rebuild the ledger from the archive."),
-    "record": (".live", "Start recording a call that is going on."),
-    "reload": (".reload", "Let the workers read the accounts anew."),
+    "record": (".live", "Start recording a call in progress."),
+    "reload": (".reload", "Reload the accounts in all workers."),
     "recordings": (".recordings", "List, fetch or delete recordings at a provider."),
-    "report": (".report", "Write a report for people as one HTML file."),
-    "resolve": (".resolve", "Decide what became of a certified call."),
+    "report": (".report", "Write a report as one HTML file."),
+    "resolve": (".resolve", "Record whether a certified call was placed."),
     "retry": (".job_actions", "Repeat a failed or cancelled job."),
     "show": (".jobs", "Show everything about one job."),
-    "status": (".jobs", "Show the jobs that changed last, and what is pending."),
+    "status": (".jobs", "Show recent jobs and what is pending."),
     "stop": (".live", "Stop recording a call."),
-    "undrain": (".drain", "Let drained workers take work again."),
+    "undrain": (".drain", "Return drained workers to work."),
     "verify": (".verify", "Verify every checksum and every chain of an archive."),
 }
 
@@ -106,15 +106,15 @@ class CommandGroup(click.Group):
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="earwitness", message="%(prog)s %(version)s")
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings, results alone.")
-@click.option("-v", "--verbose", count=True, help="Log what is done; -vv for more.")
+@click.option("-q", "--quiet", is_flag=True, help="Print results only, no progress or warnings.")
+@click.option("-v", "--verbose", count=True, help="Log each step; -vv logs more.")
 def earwitness(quiet: bool, verbose: int) -> None:
     """Earwitness fetches telephony recordings, verifies them and keeps them.
 
     The worker itself is started by: celery -A worker worker
     """
     if quiet and verbose:
-        raise click.UsageError("-q and -v exclude each other.")
+        raise click.UsageError("Give either -q or -v, not both.")
 
 
 def run(arguments: Sequence[str] | None = None, *, program: str = MODULE) -> int:

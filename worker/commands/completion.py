@@ -12,7 +12,7 @@ _SHELLS = ("bash", "fish", "zsh")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script with which a shell completes the command ``earwitness``."""
+    """Print the script that lets a shell complete ``earwitness`` commands."""
     found = get_completion_class(shell)
     assert found is not None
     root = context.find_root().command

@@ -30,11 +30,11 @@ from .options import DAY, as_json, in_order, one_account
 @click.option("--to", "last", type=DAY, help="The last day. [default: the last that is due]")
 @as_json
 def coverage(account: str | None, first: date | None, last: date | None, as_json: bool) -> int:
-    """Show which days are archived, one line a day: complete, damaged (files are gone from the
+    """Show which days are archived, one line a day: complete, damaged (files are missing from the
     archive), incomplete, failed, waiting, not due or gave up.
 
     The status is 1 if a day is not complete, or if the archive is missing. A day that is not due
-    counts only with --from or --to.
+    yet counts only with --from or --to.
     """
     in_order(first, last)
     ledger = opened()
@@ -48,7 +48,7 @@ def coverage(account: str | None, first: date | None, last: date | None, as_json
     elif lines:
         print_table(("account", "day", "state", "about"), map(_row, lines), one_line=True)
     else:
-        click.echo("no account has a nightly export, and no day was ever exported")
+        click.echo("no account has a nightly export, and no day has ever been exported")
     is_span_given = first is not None or last is not None
     return int(
         problem is not None or any(line.state not in _accepted(is_span_given) for line in lines)
@@ -63,7 +63,9 @@ def chosen_accounts(ledger: Ledger, account: str | None) -> list[str]:
     if account is None:
         return known
     if account not in known and account not in settings().accounts:
-        raise click.UsageError(f"no account is called {account!r}; there are {', '.join(known)}.")
+        raise click.UsageError(
+            f"no account is called {account!r}; the accounts are {', '.join(known)}."
+        )
     return [account]
 
 

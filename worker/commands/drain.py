@@ -30,7 +30,7 @@ _node = click.option(
     "nodes",
     metavar="NODE",
     multiple=True,
-    help="The worker of this node name (-n), on any host. [default: every worker of this host]",
+    help="The worker with this node name (-n), on any host. [default: every worker of this host]",
 )
 
 
@@ -41,15 +41,14 @@ _node = click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait no longer than this. [default: without a limit]",
+    help="The longest time to wait. [default: without a limit]",
 )
 def drain(nodes: tuple[str, ...], wait: bool, timeout: float | None) -> int:
     """Stop workers from taking work; they finish or hand over what they have.
 
-    A drained worker lives on, and is not ready (health --ready). Short tasks in hand are finished,
-    and transfers continue in another worker. A worker takes work again after undrain, or when it is
-    started anew. Draining goes through Redis. The status is 1 if a worker did not answer, or if
-    the time ran out.
+    A drained worker keeps running, but is not ready (health --ready). It finishes short
+    tasks, and its transfers continue in another worker. It takes work again after undrain or a
+    restart. Draining needs Redis. The status is 1 if a worker did not answer or the time ran out.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no meaning without --wait.")
@@ -67,7 +66,7 @@ def drain(nodes: tuple[str, ...], wait: bool, timeout: float | None) -> int:
 @click.command()
 @_node
 def undrain(nodes: tuple[str, ...]) -> int:
-    """Let drained workers take work again."""
+    """Return drained workers to work."""
     with announcing() as app:
         asked = _asked(nodes)
         answers = _ask(app, UNDRAIN_COMMAND, asked)
@@ -84,8 +83,8 @@ def _asked(nodes: Collection[str]) -> set[str]:
     here = _workers_here()
     if not here:
         raise click.ClickException(
-            f"no worker runs here: there is no sign of life of one in {settings().spool_dir}; "
-            "nothing was changed; name a worker of another host by --node"
+            f"no worker is running here: {settings().spool_dir} shows no sign of life of one; "
+            "nothing was changed; use --node for a worker on another host"
         )
     return here
 
@@ -114,7 +113,7 @@ def _ask(app: Celery, command: str, nodes: Collection[str]) -> dict[str, dict[st
     except (OperationalError, RedisError, OSError) as failure:
         meaning, advice = diagnose(failure)
         raise click.ClickException(
-            f"the workers could not be asked: Redis {meaning}; {advice}"
+            f"the workers could not be reached: Redis {meaning}; {advice}"
         ) from None
     answers = {name: one for reply in replies or [] for name, one in reply.items()}
     for name, one in answers.items():
@@ -127,8 +126,8 @@ def _refuse_silence(asked: Collection[str], answers: Collection[str]) -> None:
     silent = sorted(set(asked) - set(answers))
     if silent:
         raise click.ClickException(
-            f"no answer from {', '.join(silent)}: it does not run, or is reconnecting to Redis, or "
-            "has another name; see: python -m worker doctor"
+            f"no answer from {', '.join(silent)}: it is not running, is reconnecting to Redis, or "
+            "has another name; see: earwitness doctor"
         )
 
 
@@ -173,7 +172,7 @@ def _is_done(node: str, answer: dict[str, Any] | None, silent: int, *, is_gone: 
             )
         return is_gone
     if answer["phase"] == WORKING:
-        raise click.ClickException(f"{node} takes work again: it was undrained or started anew")
+        raise click.ClickException(f"{node} takes work again: it was undrained or restarted")
     if answer["is_drained"]:
         click.echo(f"{node} is drained")
     return bool(answer["is_drained"])

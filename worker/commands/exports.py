@@ -39,8 +39,10 @@ _POLL_SECONDS = 0.2
 @click.option("--account", metavar="ALIAS", help="[required]")
 @click.option("--from", "first", type=DAY, help="The first day. [required]")
 @click.option("--to", "last", type=DAY, help="The last day, included. [required]")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@click.option("--wait", is_flag=True, help="Follow the exports to their end.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option(
+    "--wait", is_flag=True, help="Wait for the exports to finish, and show their progress."
+)
 @as_json
 @click.pass_context
 def export(
@@ -53,14 +55,14 @@ def export(
     as_json: bool,
 ) -> int:
     """Export days of an account, each once. A complete day is left as it is, unless files of it are
-    gone from the archive.
+    missing from the archive.
 
     Days are in the account's time zone. With --wait the status is 1 if a day ends incomplete. The
-    commands below carry out one step alone, or export what filters select.
+    commands below carry out a single step, or export what filters select.
     """
     if context.invoked_subcommand is not None:
         if any(value is not None for value in (account, first, last)) or dry_run or wait or as_json:
-            raise click.UsageError(f"options belong after {context.invoked_subcommand}.")
+            raise click.UsageError(f"options go after {context.invoked_subcommand}.")
         return 0
     for name, value in (("--account", account), ("--from", first), ("--to", last)):
         if value is None:
@@ -95,7 +97,7 @@ def _export_days(
 @wait_option
 @as_json
 def create_command(filters: tuple[str, ...], wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Create an export at the provider, and no more: its ids there are the result."""
+    """Create an export at the provider, without fetching it: the result is its ids there."""
     opened()
     arguments["filters"] = filters_of(filters)
     _, made = request_of("export.create", arguments)
@@ -109,7 +111,7 @@ def create_command(filters: tuple[str, ...], wait: bool, as_json: bool, **argume
 @wait_option
 @as_json
 def retrieve_command(wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Fetch the ZIP of an export that was created at the provider into the archive."""
+    """Fetch the ZIP of an export created at the provider into the archive."""
     opened()
     _, made = request_of("export.retrieve", arguments)
     return report_jobs([open_job(made)], wait=wait, as_json=as_json)
@@ -117,7 +119,7 @@ def retrieve_command(wait: bool, as_json: bool, **arguments: Any) -> int:
 
 @export.command("run")
 @account_option
-@click.option("--day", type=DAY, help="A day of the account; or filters.")
+@click.option("--day", type=DAY, help="A day of the account; give this or filters.")
 @filters_option
 @request_id_option
 @wait_option
@@ -173,7 +175,7 @@ def _wait_for_chain(ledger: Ledger, names: list[str]) -> None:
     until = time.monotonic() + _CHAIN_SECONDS
     while ledger.archive_record.unsealed(names):
         if time.monotonic() > until:
-            note = "not yet under the chain; a worker will finish; see: python -m worker status"
+            note = "not yet covered by the chain; a worker will finish; see: earwitness status"
             click.echo(note, err=True)
             return
         time.sleep(_POLL_SECONDS)

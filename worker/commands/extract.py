@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import secrets
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from archive.errors import ArchiveError, Missing
 from archive.search import search
 from archive.search.search import Extraction, SearchResult
 from archive.store.directory import Store
+from archive.store.fsync import replace_text
 from config.spreadsheets import spreadsheet_text
 
 from .display import plain, print_json, print_lines
@@ -33,7 +33,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--into", type=_FOLDER, help="The folder to write to, with an index of everything.")
 @one_account
 @click.option("--call-id", metavar="ID", help="The recordings of this call.")
-@click.option("--number", metavar="N", help="Of either party; its last digits are enough.")
+@click.option("--number", metavar="N", help="Number of either party; the last digits are enough.")
 @click.option("--from", "start", type=DAY, help="The first local day of their start.")
 @click.option("--to", "end", help="The last one, included. Without --into: the folder to write to.")
 @archive
@@ -46,10 +46,11 @@ def extract(
     as_json: bool,
     **asked: Any,
 ) -> int:
-    """Copy recordings out of the archive: of each its audio, its line of the list and its manifest.
+    """Copy recordings out of the archive: for each, the audio, its line of the list and its
+    manifest.
 
-    Name recordings, or say which by the options; with --into, an index of all of them is written
-    beside them. Nothing is ever overwritten: what is there already is left. The status is 1 if a
+    Name the recordings, or select them with the options; with --into, an index of all of
+    them is written beside them. Existing files are never overwritten. The status is 1 if a
     recording is missing or cannot be read; the others are copied all the same.
     """
     if into is None:
@@ -167,17 +168,12 @@ class _Index:
 
     def write(self) -> Path:
         """Write the table at once as a whole; return its path."""
-        unfinished = self._path.with_name(f"{INDEX}.{secrets.token_hex(8)}.part")
-        try:
-            with unfinished.open("x", encoding="utf-8", newline="") as file:
-                lines = csv.writer(file)
-                lines.writerow((*_COLUMNS, *_FILES))
-                lines.writerows(row for _, row in sorted(self._rows.items()))
-                file.flush()
-                os.fsync(file.fileno())
-            return unfinished.replace(self._path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        text = io.StringIO(newline="")
+        lines = csv.writer(text)
+        lines.writerow((*_COLUMNS, *_FILES))
+        lines.writerows(row for _, row in sorted(self._rows.items()))
+        replace_text(self._path, text.getvalue(), 0o666)
+        return self._path
 
 
 def _cell(value: object) -> str:

@@ -21,7 +21,7 @@ from worker.health.heartbeat import Ping
 from worker.health.heartbeat_files import STARTING, Mark, marks
 from worker.health.judgement import WITHIN_SECONDS, liveness, readiness
 
-#: The queues by which the two kinds of workers are told apart; a worker may be of both.
+#: The queues that distinguish the two kinds of workers; a worker may be of both.
 _QUEUES = {"worker": frozenset({FRONT_DOOR, DUE}), "downloads": frozenset({DOWNLOADS})}
 _ANSWER_SECONDS = 5.0
 _FLOWER_PORT = 5555
@@ -35,15 +35,15 @@ _FLOWER_PORT = 5555
     show_default=True,
     metavar="SECONDS",
     type=click.FloatRange(min=1),
-    help="A worker or beat that has done nothing for longer is not healthy.",
+    help="Inactivity after which a worker or beat is unhealthy.",
 )
-@click.option("--node", metavar="NODE", help="Only the process of this node name (-n).")
+@click.option("--node", metavar="NODE", help="Only the process with this node name (-n).")
 @click.option(
     "--live",
     "asked",
     flag_value="live",
     default="live",
-    help="Check whether it works, so that a restart would not help. [default]",
+    help="Check whether it is alive: a failure calls for a restart. [default]",
 )
 @click.option("--ready", "asked", flag_value="ready", help="Check whether a worker takes work now.")
 def health(service: str, within: float, node: str | None, asked: str) -> None:
@@ -51,10 +51,10 @@ def health(service: str, within: float, node: str | None, asked: str) -> None:
 
     SERVICE is worker (consumes earwitness or earwitness.due), downloads (earwitness.downloads),
     beat, hooks or flower. A worker that consumes all queues is both of the first two. Each worker
-    must consume those queues that it was started with. Run the command where the service runs, with
+    must consume the queues that it was started with. Run the command where the service runs, with
     the same settings.
 
-    With --ready, a worker that starts, stops, is drained or waits for Redis is not healthy.
+    With --ready, a worker that is starting, stopping, drained or waiting for Redis is not healthy.
     """
     click.echo(
         _judge_server(service)
@@ -67,8 +67,8 @@ def _judge_marks(service: str, within: float, node: str | None, asked: str) -> s
     found = [mark for mark in marks(settings().spool_dir) if _is_meant(mark, service, node)]
     if not found:
         raise click.ClickException(
-            f"no {service} runs here: there is no sign of life of one in "
-            f"{settings().spool_dir}; "
+            f"no {service} process is running here: {settings().spool_dir} shows no sign of life "
+            "of one; "
             "start it, with the same EARWITNESS_SPOOL_DIR"
         )
     now = time.monotonic()

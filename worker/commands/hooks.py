@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 def hooks() -> None:
     """Receive the notifications of telephone systems, until SIGTERM.
 
-    The receiver listens at EARWITNESS_HOOKS_BIND. Servers reach it at EARWITNESS_HOOKS_URL, under
-    /PROVIDER/ACCOUNT/notify. Each account's allowed_networks says who may notify; the address of
-    the connection counts.
+    The receiver listens on EARWITNESS_HOOKS_BIND. Servers reach it at EARWITNESS_HOOKS_URL,
+    under /PROVIDER/ACCOUNT/notify. Each account's allowed_networks says which addresses may connect
+    to notify it.
     """
     found = configured()
     our_logging.configure(found.log_format, logging.INFO, found.secret_values())

@@ -14,13 +14,13 @@ from .publisher import announcing
 
 @click.command()
 @one_job
-@click.option("--by", metavar="WHO", help="Who asks for it. [default: the user of this machine]")
-@click.option("--note", default="retried by hand", help="Why, for the job's history.")
+@click.option("--by", metavar="WHO", help="Who asks for it. [default: your user name]")
+@click.option("--note", default="retried by hand", help="Why; kept in the job's history.")
 @as_json
 def retry(name: str, by: str | None, note: str, as_json: bool) -> None:
     """Repeat a failed or cancelled job as a new job.
 
-    A job that was done can be repeated if its files are gone from the archive. A day's export
+    A job that was done can be repeated if its files are missing from the archive. A day's export
     becomes the day's next generation.
     """
     ledger = opened()
@@ -36,9 +36,9 @@ def retry(name: str, by: str | None, note: str, as_json: bool) -> None:
 def cancel(name: str, as_json: bool) -> None:
     """Cancel a job; an export is cancelled with its parts.
 
-    A waiting job ends at once, a running one at its worker's next sign of life.
+    A waiting job ends at once, a running one at its worker's next heartbeat.
     """
     ledger = opened()
     job = ledger.operator_actions.cancel(resolve_job(ledger, name).job_id, by=operator())
-    ending = "is cancelled" if job.ended else "runs, and ends at its worker's next sign of life"
+    ending = "is cancelled" if job.ended else "is running, and ends at its worker's next heartbeat"
     print_outcome(job, f"job {job.job_id} {ending}", as_json)

@@ -38,7 +38,7 @@ def resolve_job(ledger: Ledger, name: str) -> Job:
         )
         more = " and more" if len(found) > _MOST_NAMED else ""
         raise click.ClickException(
-            f"{name!r} means several jobs; give one's job id: {choice}{more}"
+            f"{name!r} matches several jobs; give the job id of one: {choice}{more}"
         )
     return found[0]
 

@@ -27,9 +27,11 @@ from .publisher import announcing
 from .redaction import shown
 from .verbosity import is_quiet
 
-wait_option = click.option("--wait", is_flag=True, help="Follow the job to its end.")
+wait_option = click.option(
+    "--wait", is_flag=True, help="Wait for the job to finish, and show its progress."
+)
 request_id_option = click.option(
-    "--request-id", help="Yours: the same id again joins the same job."
+    "--request-id", help="Your own id; repeating it joins the same job."
 )
 
 
@@ -37,7 +39,7 @@ def request_of(kind: str, arguments: Mapping[str, Any]) -> tuple[Any, Request | 
     """Return the validated arguments of a task, and the request that they make. Arguments that are
     None were not given.
 
-    Raises InvalidArgument, which names the wrong argument; nothing was opened.
+    Raises InvalidArgument, which names the wrong argument; no job was opened.
     """
     registry.load()
     found = KINDS[kind]
@@ -88,7 +90,7 @@ def followed(ledger: Ledger, names: Sequence[str], *, quiet: bool) -> list[Job]:
     try:
         return follow(ledger, list(dict.fromkeys(names)), console(stderr=quiet, quiet=is_quiet()))
     except KeyboardInterrupt:
-        click.echo("stopped following; the jobs continue: python -m worker status", err=True)
+        click.echo("stopped following; the jobs continue: earwitness status", err=True)
         raise
 
 

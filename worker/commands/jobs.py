@@ -24,8 +24,8 @@ _MOST_LISTED = 1_000_000
 
 @click.command()
 @one_account
-@click.option("--state", type=click.Choice(states.ALL), help="In this state alone.")
-@click.option("--kind", metavar="KIND", help="Of this kind alone, such as export.run.")
+@click.option("--state", type=click.Choice(states.ALL), help="Only jobs in this state.")
+@click.option("--kind", metavar="KIND", help="Only jobs of this kind, such as export.run.")
 @click.option("--limit", type=click.IntRange(1, _MOST_LISTED), default=50, show_default=True)
 @as_json
 def status(
@@ -47,7 +47,7 @@ def status(
 
 @click.command()
 @one_job
-@click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
+@click.option("--reveal", is_flag=True, help="Show personal data unmasked; this is recorded.")
 @as_json
 def show(name: str, reveal: bool, as_json: bool) -> None:
     """Show everything about one job.
@@ -90,9 +90,9 @@ def _totals(ledger: Ledger) -> list[str]:
         )
     damaged = ledger.archive_record.damaged()
     if damaged:
-        lines.append(f"damaged days: {len(damaged)}; see: python -m worker coverage")
+        lines.append(f"damaged days: {len(damaged)}; see: earwitness coverage")
     alerts = ledger.alerts.all_open()
     if alerts:
         since = iso(alerts[0]["opened_at"])
-        lines.append(f"open alerts: {len(alerts)} since {since}; see: python -m worker alerts")
+        lines.append(f"open alerts: {len(alerts)} since {since}; see: earwitness alerts")
     return lines

@@ -28,10 +28,10 @@ from .options import account_option, as_json
 from .publisher import announcing
 
 _extension = click.option(
-    "--extension", help="Of this extension alone, such as 0003*210, where its server has them."
+    "--extension", help="Only this extension, such as 0003*210, if the server has extensions."
 )
 _user = click.option(
-    "--user", "user_id", help="Of this user: @me, @owner or a number, where its server has them."
+    "--user", "user_id", help="Only this user: @me, @owner or a number, if the server has users."
 )
 
 #: The fields of a call, and of its views, that name a party.
@@ -48,10 +48,10 @@ _CONFIRMATION_SECONDS = 15.0
 @account_option
 @_extension
 @_user
-@click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
+@click.option("--reveal", is_flag=True, help="Show personal data unmasked; this is recorded.")
 @as_json
 def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> None:
-    """Show the calls that are going on, as their server lists them."""
+    """List the calls in progress, as their server reports them."""
     ledger = opened()
     found = calls_of(parse(ListCalls, {"account": account, **given}))
     if reveal:
@@ -86,17 +86,19 @@ def _view(view: dict[str, Any]) -> str:
 
 @click.command()
 @account_option
-@click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
-@click.option("--format", help="Such as wav or mp3, as the account's server has them.")
-@click.option("--view", "view_id", help="The view to record, where its server has several.")
+@click.option(
+    "--call", "call_id", required=True, metavar="CALL", help="The call's id, as `calls` lists it."
+)
+@click.option("--format", help="Such as wav or mp3; what the server supports.")
+@click.option("--view", "view_id", help="The view to record, if the call has several.")
 @_extension
 @_user
-@click.option("--request-id", help="Yours: the same id again asks for the same recording.")
+@click.option("--request-id", help="Your own id; repeating it never starts a second recording.")
 @as_json
 def record(as_json: bool, **given: str | None) -> None:
-    """Start recording a call that is going on, and wait until the recording is confirmed.
+    """Start recording a call in progress, and wait until the recording is confirmed.
 
-    The command opens a job like any other: a worker does it within a minute, or not at all.
+    The command opens a job like any other: a worker carries it out within a minute, or not at all.
     """
     configured()
     not_after = datetime.now(UTC) + timedelta(seconds=LIFETIME_SECONDS)
@@ -112,17 +114,19 @@ def record(as_json: bool, **given: str | None) -> None:
 
 @click.command()
 @account_option
-@click.option("--call", "call_id", required=True, metavar="CALL", help="As `calls` lists it.")
-@click.option("--view", "view_id", help="The view that is recorded, where its server has several.")
+@click.option(
+    "--call", "call_id", required=True, metavar="CALL", help="The call's id, as `calls` lists it."
+)
+@click.option("--view", "view_id", help="The view being recorded, if the call has several.")
 @_extension
 @_user
 @request_id_option
 @wait_option
 @as_json
 def stop(wait: bool, as_json: bool, **arguments: Any) -> int:
-    """Stop recording a call, where its server can.
+    """Stop recording a call, if its server supports that.
 
-    With --wait the status is 1 unless the server shows that the call is not recorded any more.
+    With --wait the status is 1 unless the server shows that the call is no longer recorded.
     """
     opened()
     _, made = request_of("recording.stop", arguments)
@@ -131,7 +135,7 @@ def stop(wait: bool, as_json: bool, **arguments: Any) -> int:
 
 def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:
     """Return the job's result. Raises the task's errors, and ClickException without an answer."""
-    look = f"look with: python -m worker show {request.job_id}"
+    look = f"look with: earwitness show {request.job_id}"
     patience = (
         LIFETIME_SECONDS + _CONFIRMATION_SECONDS + account_of(arguments["account"]).timeout_seconds
     )
@@ -145,8 +149,8 @@ def _outcome(arguments: dict[str, str], request: Request) -> dict[str, Any]:
             result: dict[str, Any] = sent.get(timeout=patience)
     except exceptions.TimeoutError:
         raise click.ClickException(
-            f"unknown: no worker reported the outcome within {patience:.0f} s, and nothing is sent "
-            f"any more; {look}"
+            f"unknown: no worker reported the outcome within {patience:.0f} s, and nothing more "
+            f"will be sent; {look}"
         ) from None
     except (OperationalError, RedisError, OSError, RuntimeError) as error:
         raise click.ClickException(

@@ -20,15 +20,15 @@ _ALL = "all"
 
 
 @click.command()
-@click.option("--put-back", metavar="ID", help="Put this one back into its queue, as new.")
-@click.option("--remove", metavar="ID", help="Remove this one for good, or `all`.")
+@click.option("--put-back", metavar="ID", help="Put this message back into its queue.")
+@click.option("--remove", metavar="ID", help="Remove this message for good, or `all` of them.")
 @as_json
 def messages(put_back: str | None, remove: str | None, as_json: bool) -> int:
-    """Show the messages that no worker could understand, the oldest first; the status is 1 if there
-    is one.
+    """Show the messages that no worker could read, oldest first; the status is 1 if there is
+    one.
 
     The last 200 messages are kept, each for a week. Their content is not shown, because it may
-    contain names and numbers. Put back a message that was set aside for another reason than its
+    contain names and numbers. Put a message back if it was set aside for a reason other than its
     own form, for example because five workers were killed while they had it in hand.
     """
     if put_back is not None and remove is not None:
@@ -57,7 +57,7 @@ def _show(messages: list[SetAsideMessage], *, as_json: bool) -> int:
     else:
         rows = [_shown(one) for one in messages]
         print_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
-        print_lines(["", "to remove one: python -m worker messages --remove ID"])
+        print_lines(["", "to remove one: earwitness messages --remove ID"])
     return int(bool(messages))
 
 
@@ -75,8 +75,8 @@ def _put_back(aside: SetAside, kept_id: str) -> int:
     message = _found(aside, kept_id)
     if not message.is_whole or not message.has_known_queue:
         raise click.ClickException(
-            f"not done: message {kept_id} cannot be put back: it is longer than what was kept of "
-            "it, or its queue is not known; ask its sender to send it again"
+            f"not done: message {kept_id} cannot be put back: it was too long to be kept whole, "
+            "or its queue is unknown; ask its sender to send it again"
         )
     if not aside.put_back(message):
         raise _gone(kept_id)
@@ -100,5 +100,5 @@ def _found(aside: SetAside, kept_id: str) -> SetAsideMessage:
 
 def _gone(kept_id: str) -> click.ClickException:
     return click.ClickException(
-        f"not done: no message {kept_id} is set aside; see: python -m worker messages"
+        f"not done: no message {kept_id} is set aside; see: earwitness messages"
     )

@@ -27,15 +27,15 @@ _BUSY_SECONDS = 10.0
     help="Fill an empty ledger from an SQLite ledger's file, or from a backup's folder.",
 )
 def migrate(source: Path | None) -> None:
-    """Bring the ledger's schema to this program's version, in one transaction.
+    """Upgrade the ledger's schema to this program's version, in one transaction.
 
-    A ledger of that version is left as it is. Running workers of the older version go on, but none
-    of them can start any more.
+    A ledger of that version is left as it is. Running workers of the older version keep running,
+    but can no longer be started.
 
     With --from, every row of another ledger is copied into the one that EARWITNESS_LEDGER_URL
-    names, which must hold no job. Stop every worker first. An SQLite file is quarantined
-    afterwards, so that a worker that still uses it places no call. If the rows come from a backup,
-    the new ledger is in quarantine: run rebuild --restored, and lift it once you have compared the
+    names, which must not contain any jobs. Stop every worker first. An SQLite file is quarantined
+    afterwards, so that a worker still using it places no calls. If the rows come from a backup, the
+    new ledger is in quarantine: run rebuild --restored, and lift it once you have compared the
     calls.
     """
     configured()
@@ -57,7 +57,7 @@ def _fill(source: Path) -> None:
     click.echo(f"ledger {identity}: copied from {source}: {named}")
     if is_backup:
         ledger().identity.quarantine(by=operator(), note=f"restored from the backup {source.name}")
-        click.echo("IN QUARANTINE: run python -m worker rebuild --restored before any worker")
+        click.echo("IN QUARANTINE: run earwitness rebuild --restored before any worker")
     else:
         _retire(source)
 
@@ -68,8 +68,14 @@ def _retire(source: Path) -> None:
     try:
         Identity(left).quarantine(by=operator(), note="moved to another database")
     except (LedgerError, OSError) as error:
-        click.echo(f"{source} could not be quarantined ({error}): let no worker use it", err=True)
+        click.echo(
+            f"{source} could not be quarantined ({error}): make sure that no worker uses it",
+            err=True,
+        )
     else:
-        click.echo(f"{source} is in quarantine and places no call; keep it until all is well")
+        click.echo(
+            f"{source} is in quarantine and places no calls; keep it until the new ledger has "
+            "proved itself"
+        )
     finally:
         left.close()

@@ -23,21 +23,21 @@ def undecided_lines(waiting: list[tuple[Job, float]]) -> list[str]:
     """Return lines about the calls that need a decision, none if there are none."""
     if not waiting:
         return []
-    lines = [f"NEEDS A DECISION: {len(waiting)}; no program tries it again"]
+    lines = [f"NEEDS A DECISION: {len(waiting)}; certified calls are never retried"]
     lines += [
         f"  {job.job_id} ({job.kind} of {job.account}, {job.request_id}) since {iso(since)}"
         for job, since in waiting[:_MOST_NAMED]
     ]
     if len(waiting) > _MOST_NAMED:
         more = len(waiting) - _MOST_NAMED
-        lines.append(f"  and {more} more: python -m worker status --state needs_decision")
+        lines.append(f"  and {more} more: earwitness status --state needs_decision")
     return [
         *lines,
-        "  see: python -m worker show JOB; look the call up in the provider's panel, then:",
+        "  see: earwitness show JOB; look the call up in the provider's panel, then:",
         f"  {_command('JOB', '--placed|--not-placed')}",
         "",
     ]
 
 
 def _command(job: str, outcome: str) -> str:
-    return f"python -m worker resolve {job} {outcome} --by WHO --note WHY"
+    return f"earwitness resolve {job} {outcome} --by WHO --note WHY"

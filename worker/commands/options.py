@@ -89,7 +89,7 @@ def _aliases(_context: click.Context, _parameter: click.Parameter, begun: str) -
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 one_account = click.option(
-    "--account", metavar="ALIAS", help="Of this account alone.", shell_complete=_aliases
+    "--account", metavar="ALIAS", help="Only this account.", shell_complete=_aliases
 )
 account_option = click.option("--account", required=True, metavar="ALIAS", shell_complete=_aliases)
 archive = click.option(

@@ -26,9 +26,9 @@ _MOST_NAMED = 20
 def rebuild(restored: bool, as_json: bool) -> int:
     """Rebuild a ledger from the archive: days, exports, single recordings and certified calls.
 
-    Stop every worker first. The whole archive is verified, and not changed. The new ledger is in
+    Stop every worker first. The whole archive is verified but not changed. The new ledger is in
     quarantine: a certified call that it does not know is not placed, but needs a decision. A ledger
-    that holds anything is refused, unless it comes from a backup (--restored). The status is 1 if
+    that is not empty is refused, unless it comes from a backup (--restored). The status is 1 if
     damaged documents were left out.
     """
     configured()
@@ -43,17 +43,17 @@ def rebuild(restored: bool, as_json: bool) -> int:
 
 @click.command()
 @click.option(
-    "--begin", is_flag=True, help="Place no certified call that the ledger does not know."
+    "--begin", is_flag=True, help="Place no certified calls that the ledger does not know."
 )
 @click.option("--lift", is_flag=True, help="Place certified calls as usual again.")
 @click.option("--by", metavar="WHO", type=Words(200), help="Who decides.")
-@click.option("--note", type=Words(1000), help="Why, for the ledger's history.")
+@click.option("--note", type=Words(1000), help="Why; kept in the ledger's history.")
 @as_json
 def quarantine(begin: bool, lift: bool, by: str | None, note: str | None, as_json: bool) -> None:
     """Show whether the ledger is in quarantine, begin the quarantine, or lift it.
 
     In quarantine, a certified call that the ledger does not know or has not sent yet is not placed,
-    but needs a decision. Everything else goes on. Begin the quarantine after restoring a ledger
+    but needs a decision. Everything else continues. Begin the quarantine after restoring a ledger
     from a backup; lift it after comparing the calls in the provider's panel with the ledger's.
     """
     if begin and lift:
@@ -93,15 +93,15 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     for state, count in sorted(done.days.items()):
         yield f"  {count} days {state.replace('_', ' ')}"
     if not done.jobs and not done.days:
-        yield "  nothing that was not in it already"
+        yield "  nothing that it did not hold already"
     if done.uncovered:
-        many = f"{len(done.uncovered)} files were under no chain yet; a worker puts them under it:"
+        many = f"{len(done.uncovered)} files were not yet in a chain; a worker will add them:"
         yield from _named(many, done.uncovered)
     if done.not_taken:
         wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
-        yield from _named(f"NOT TAKEN, because damaged: {len(wrong)}", wrong)
+        yield from _named(f"SKIPPED because damaged: {len(wrong)}", wrong)
     if done.undecided:
-        yield f"{done.undecided} calls need a decision: see python -m worker status"
+        yield f"{done.undecided} calls need a decision: see earwitness status"
     yield from quarantine_lines()
 
 
@@ -109,7 +109,7 @@ def _named(many: str, names: list[str]) -> Iterator[str]:
     yield many
     yield from (f"  {name}" for name in names[:_MOST_NAMED])
     if len(names) > _MOST_NAMED:
-        yield f"  and {len(names) - _MOST_NAMED} more: python -m worker verify, or --json"
+        yield f"  and {len(names) - _MOST_NAMED} more: earwitness verify, or --json"
 
 
 def _content(done: Rebuilt) -> dict[str, object]:

@@ -25,7 +25,7 @@ from .options import DAY, account_option, as_json, in_order
 from .redaction import masked_line
 
 reveal_option = click.option(
-    "--reveal", is_flag=True, help="Show personal data in clear; this is noted."
+    "--reveal", is_flag=True, help="Show personal data unmasked; this is recorded."
 )
 
 
@@ -104,7 +104,7 @@ def list_command(
 @click.argument("recording_id", metavar="RECORDING")
 @reveal_option
 def get_command(account: str, recording_id: str, reveal: bool) -> None:
-    """Show one recording with every field of the provider, as JSON."""
+    """Show one recording with all the provider's fields, as JSON."""
     opened()
     found = one_recording(parse(GetRecording, {"account": account, "recording_id": recording_id}))
     print_json(_shown(account, [found.line()], reveal=reveal)[0])
@@ -136,9 +136,9 @@ def download_command(
 @recordings.command("delete")
 @account_option
 @click.argument("recording_id", metavar="RECORDING")
-@click.option("--unarchived", is_flag=True, help="Also if the archive does not hold it.")
+@click.option("--unarchived", is_flag=True, help="Even if the archive does not hold it.")
 @click.option("--reason", help="Why; required with --unarchived.")
-@click.option("--yes", is_flag=True, help="Do not ask; for programs.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @request_id_option
 @wait_option
 @as_json
@@ -149,8 +149,8 @@ def delete_command(yes: bool, wait: bool, as_json: bool, **arguments: Any) -> in
     if not yes:
         question = (
             f"Delete recording {arguments['recording_id']} of account {arguments['account']} "
-            "at the provider? It cannot be brought back"
-            + (", and the archive need not hold it." if arguments["unarchived"] else ".")
+            "at the provider? This cannot be undone"
+            + (", and the archive may not hold it." if arguments["unarchived"] else ".")
         )
         if not sys.stdin.isatty():
             raise click.UsageError(f"{question} Nothing was deleted: confirm with --yes.")

@@ -1,4 +1,4 @@
-"""``reload``: let the workers read the accounts anew."""
+"""``reload``: have the workers reload the accounts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SECONDS = 3.0
 
 
 @click.command()
-@click.option("-n", "--node", multiple=True, metavar="NAME", help="This worker alone; repeatable.")
+@click.option("-n", "--node", multiple=True, metavar="NAME", help="Only this worker; repeatable.")
 @as_json
 def reload(node: tuple[str, ...], as_json: bool) -> int:
-    """Let the workers of all hosts read the accounts anew, without a restart.
+    """Have the workers of all hosts reload the accounts, without a restart.
 
-    Each worker validates its own files as a whole first: if anything is wrong, it keeps the
-    accounts that it has and says why, and the status is 1. What runs goes on to its end with the
-    account as it was. Settings other than accounts take a restart.
+    Each worker validates its own files as a whole first: if anything is wrong, it keeps
+    its present accounts and says why, and the status is 1. Running work finishes with the account
+    as it was. Settings other than accounts need a restart.
 
-    This host's files are read first, and no worker is asked if they are refused. Beat, hooks and
-    Flower are not asked by this command; they do the same at SIGHUP.
+    This host's files are read first; if they are refused, no worker is asked. The command does
+    not reach beat, hooks and Flower; they do the same on SIGHUP.
     """
     answers = _asked(list(node) or None)
     if as_json:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from archive.store.fsync import replace_text
 from tasks.reports.content import collect, default_span
 from tasks.reports.page import html, table
-from tasks.reports.tasks import write_file
 
 from .coverage import chosen_accounts
 from .deployment import opened, operator
@@ -31,7 +31,7 @@ _MASKED, _SHOWN = "masked", "shown"
     type=click.Choice((_MASKED, _SHOWN)),
     default=_MASKED,
     show_default=True,
-    help="The telephone numbers of certified calls; showing them is noted.",
+    help="The telephone numbers of certified calls; showing them is recorded.",
 )
 def report(
     account: str | None,
@@ -51,7 +51,7 @@ def report(
     if numbers == _SHOWN:
         ledger.identity.note_reveal(by=operator(), why=f"a report showed numbers: {out}")
     found = collect(ledger, *default_span(ledger, first, last), account)
-    write_file(out, html(found, numbers_shown=numbers == _SHOWN))
+    replace_text(out, html(found, numbers_shown=numbers == _SHOWN))
     if csv_file is not None:
-        write_file(csv_file, table(found))
+        replace_text(csv_file, table(found))
     print_lines(f"written: {one}" for one in (out, csv_file) if one is not None)

@@ -23,11 +23,11 @@ from .redaction import masked_line
 @click.command()
 @one_account
 @click.option("--call-id", metavar="ID")
-@click.option("--number", metavar="N", help="Of either party; its last digits are enough.")
+@click.option("--number", metavar="N", help="Number of either party; the last digits are enough.")
 @click.option("--recording", "recording_id", metavar="ID")
 @click.option("--from", "start", type=DAY, help="The first local day of its start.")
 @click.option("--to", "end", type=DAY, help="The last one, included.")
-@click.option("--reveal", is_flag=True, help="Show personal data in clear; this is noted.")
+@click.option("--reveal", is_flag=True, help="Show personal data unmasked; this is recorded.")
 @archive
 @as_json
 def find(archive: Store | None, reveal: bool, as_json: bool, **asked: Any) -> int:

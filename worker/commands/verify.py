@@ -52,15 +52,15 @@ class HeadType(click.ParamType[tuple[str, str]]):
 def verify(
     named: Store | None, heads: tuple[tuple[str, str], ...], account: str | None, as_json: bool
 ) -> int:
-    """Verify every checksum and every chain of an archive; by default the configured one.
+    """Verify every checksum and every chain of an archive, by default the configured one.
 
     The configured archive is also compared with the ledger, if there is one: it must hold every
-    file that the ledger has archived. Without a ledger, and without a head that was noted
+    file that the ledger has archived. Without a ledger and without a head noted
     elsewhere, the command finds damage and partial tampering, but neither the removal of the newest
-    entries nor a rewrite of everything.
+    entries nor a complete rewrite.
 
     A file that was stored in the last 15 minutes and that nothing vouches for yet is pending: it is
-    counted, but is no problem.
+    counted, but is not a problem.
     """
     with VerificationProgress() as watched, as_usage_error():
         report = verification.verify(named_or_configured(named), account, dict(heads), watched)
@@ -103,7 +103,7 @@ def _ledger_problems(
             return [], []
         if version != newest_version():
             older = f"was not compared with the ledger, whose schema has version {version}"
-            return [], [Problem(".", f"{older}; run: python -m worker migrate")]
+            return [], [Problem(".", f"{older}; run: earwitness migrate")]
         watch.refuse_vanished()
         aliases = watch.accounts() if account is None else [account]
         gone = [path for alias in aliases for path in watch.gone_files(alias)]
@@ -115,7 +115,7 @@ def _ledger_problems(
         # Still show the result of the verification, which may have taken hours.
         return [Problem(".", f"was not compared with the ledger: {error}")], []
     found = (path for path in gone if path not in known)
-    return [Problem(path, "is gone: the ledger has archived it") for path in found], []
+    return [Problem(path, "is missing, although the ledger has archived it") for path in found], []
 
 
 class VerificationProgress:

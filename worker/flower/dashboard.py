@@ -32,7 +32,7 @@ from tornado import web
 
 from config import logging as our_logging
 from config.settings import ROOT, settings
-from tasks.runtime.job_events import FIELD
+from tasks.runtime.job_events import DECIDED, FIELD
 from worker.listen_errors import CannotListen, listening
 from worker.reloading import reload_at_hangup
 from worker.short_secrets import notice_short_secrets
@@ -42,6 +42,7 @@ from .jobs import (
     NEEDS_A_DECISION,
     JobTask,
     arguments_of,
+    job_of,
     merged_job,
     needs_a_decision,
     raised,
@@ -208,11 +209,24 @@ def _install_masking() -> None:
 def _masking_events(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     def on_event(state: Any, event: Any) -> None:
         try:
-            keep(state, _in_context(state, masked_event(event)))
+            shown = masked_event(event)
+            if shown["type"] == DECIDED:
+                _note_decision(state, shown)
+            else:
+                keep(state, _in_context(state, shown))
         except Exception as error:  # noqa: BLE001 - the event loop would log the event unmasked
             dropped_events.note(f"one that Flower cannot read ({type(error).__name__})")
 
     return on_event
+
+
+def _note_decision(state: Any, event: dict[str, Any]) -> None:
+    """Show a decision at every task of its job that Flower knows; the tasks have failed before."""
+    heard = event.get(FIELD) or {}
+    for task in list(state.tasks.data.values()):
+        if heard.get("job_id") and job_of(task).get("job_id") == heard["job_id"]:
+            decided = {FIELD: merged_job(job_of(task), heard), "exception": event.get("exception")}
+            task.__dict__.update(decided)
 
 
 def _in_context(state: Any, event: dict[str, Any]) -> dict[str, Any]:

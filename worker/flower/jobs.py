@@ -24,7 +24,7 @@ from tasks.runtime.redaction import is_day
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _STATES = frozenset((*job_states.ALL, JOINED))
-#: Outdated as soon as the task goes on.
+#: Outdated as soon as the task continues.
 _OF_THE_MOMENT = ("state", "next_attempt_at")
 #: Seconds after which a next try is late.
 _LATE = 60.0
@@ -173,6 +173,8 @@ def _state(task: Any) -> str:
         return NEEDS_A_DECISION
     if task.state == states.FAILURE and job_of(task).get("state") == job_states.CANCELLED:
         return "CANCELLED"
+    if _was_decided_done(task):
+        return _WORDS[states.SUCCESS]
     if task.state == states.RETRY and job_of(task).get("state") in _AT_WORK:
         return "RUNS"
     return _WORDS.get(task.state, task.state)
@@ -184,8 +186,15 @@ def _why(task: Any) -> str:
     if task.state in (states.FAILURE, states.REVOKED):
         kind, _, message = raised(task.exception or "").partition(": ")
         plain = _OUTCOME.sub("", message)
-        return plain if needs_a_decision(task) else f"{kind}: {plain}" if message else kind
+        if needs_a_decision(task) or _was_decided_done(task):
+            return plain
+        return f"{kind}: {plain}" if message else kind
     return _counts_and_paths(task.result or "") if task.state == states.SUCCESS else ""
+
+
+def _was_decided_done(task: Any) -> bool:
+    """Return whether a person decided, after the task had failed, that its job is done."""
+    return task.state == states.FAILURE and job_of(task).get("state") == job_states.DONE
 
 
 def _waits_for(job: Mapping[str, Any], reason: str) -> str:

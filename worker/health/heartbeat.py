@@ -1,4 +1,4 @@
-"""Heartbeats, by which ``python -m worker health`` judges workers and beat.
+"""Heartbeats, by which ``earwitness health`` judges workers and beat.
 
 Every second a process writes when it last did its work: a worker, when it last asked Redis for
 messages, and of which queues; beat, when it last completed a tick. A ping proves neither, because

@@ -40,7 +40,7 @@ def liveness(
     if not 0 <= now - mark.at <= within:
         return Judgement(
             False,
-            f"{mark.node} (process {mark.pid}) shows no sign of life any more: it was killed or "
+            f"{mark.node} (process {mark.pid}) no longer shows any sign of life: it was killed or "
             "is stuck; restart it",
         )
     if mark.phase != WORKING:
@@ -92,7 +92,7 @@ def readiness(
 def _resumed_by(mark: Mark) -> str:
     if mark.phase != DRAINING:
         return ""
-    return f" and takes no work; to resume: python -m worker undrain --node {mark.node}"
+    return f" and takes no work; to resume: earwitness undrain --node {mark.node}"
 
 
 def _activity(mark: Mark) -> str:

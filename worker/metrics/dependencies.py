@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from celery.worker import state
@@ -58,6 +59,11 @@ class DependencyGauges(Collector):
         for part in (self._redis, self._archive, self._disks):
             part.refresh()
 
+    def ticked_at(self) -> datetime | None:
+        """Return when a tick of beat was last carried out; None if Redis does not say."""
+        found = self._redis.value()
+        return None if found is None else found.ticked_at
+
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family; without the figures of what does not answer in time."""
         self.refresh()
@@ -106,7 +112,7 @@ def _redis(found: RedisState | None) -> Iterator[GaugeMetricFamily]:
     depths = {} if found is None else found.depths
     yield gauge(
         "queue_messages",
-        "Messages that lie in the queue.",
+        "Messages in the queue.",
         ("queue",),
         {(queue,): depths[queue].messages for queue in QUEUES if queue in depths},
     )
@@ -124,7 +130,7 @@ def _free(found: _Disks | None) -> Iterator[GaugeMetricFamily]:
     yield gauge("spool_free_bytes", "Free bytes of the spool's disk.", (), spool)
     yield gauge(
         "spool_reserve_bytes",
-        "Bytes of it that stay free: a download that needs them waits.",
+        "Bytes of it to keep free: a download that needs them waits.",
         (),
         {(): float(settings().spool_reserve_bytes)},
     )

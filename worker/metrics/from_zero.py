@@ -1,4 +1,4 @@
-"""Counters that begin at 0 for whoever scrapes them."""
+"""Counters that every scraper sees from 0 on."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from config.accounts import Account
+from config.nightly import Nightly
 from config.queues import DOWNLOADS, DUE
 from ledger.alerts import EVERY_ACCOUNT, KINDS
 from ledger.core import states
@@ -29,10 +30,14 @@ class LedgerGauges(Collector):
     """Gauges of the ledger, equal on every worker: use one worker's, or the maximum."""
 
     def __init__(
-        self, stats_cache: StatsCache, accounts: Callable[[], Mapping[str, Account]]
+        self,
+        stats_cache: StatsCache,
+        accounts: Callable[[], Mapping[str, Account]],
+        ticked_at: Callable[[], datetime | None],
     ) -> None:
         self._stats_cache = stats_cache
         self._accounts = accounts
+        self._ticked_at = ticked_at
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family, or only ``ledger_up`` if the ledger is away."""
@@ -69,7 +74,7 @@ class LedgerGauges(Collector):
         queues: Values = {(DUE,): 0, (DOWNLOADS,): 0}
         yield gauge(
             "jobs_due",
-            "Jobs that are due and that no worker has taken up.",
+            "Jobs that are due and that no worker has started.",
             ("queue",),
             {**queues, **{(row.queue,): row.jobs for row in stats.due}},
         )
@@ -97,7 +102,7 @@ class LedgerGauges(Collector):
     def _obligations(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         yield gauge(
             "decisions_waiting",
-            "Certified calls of which it is unknown whether they were placed.",
+            "Certified calls that may or may not have been placed.",
             ("account",),
             {**self._zeros(), **{(row.account,): row.jobs for row in stats.decisions}},
         )
@@ -123,7 +128,7 @@ class LedgerGauges(Collector):
         alerts: Values = {(kind,): 0 for kind in KINDS}
         yield gauge(
             "alerts_open",
-            "Open alerts, each of one cause.",
+            "Open alerts, by kind; each has one cause.",
             ("kind",),
             {**alerts, **{(row.kind,): row.alerts for row in stats.alerts}},
         )
@@ -132,7 +137,7 @@ class LedgerGauges(Collector):
         }
         yield gauge(
             "account_alerts_open",
-            "The same by account; those about all accounts or none have the account *.",
+            "Open alerts by account; alerts about all accounts or none have the account *.",
             ("account", "kind"),
             {**of_accounts, **{(r.account, r.kind): r.alerts for r in stats.account_alerts}},
         )
@@ -159,7 +164,7 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "coverage_incomplete",
-            "Days of which it is known that something is missing, while they are tried again too.",
+            "Days known to be incomplete, including those that are still tried again.",
             ("account",),
             lacking,
         )
@@ -171,26 +176,40 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "oldest_incomplete_since_timestamp_seconds",
-            "Since when the first of them to be found incomplete has been so.",
+            "When the first of them was found to be incomplete.",
             ("account",),
             {(row.account,): row.since for row in stats.lacking},
         )
         yield gauge(
             "nights_unplanned",
-            "Days whose night has come without a tick of beat that planned them.",
+            "Days that are due and that no tick of beat has planned.",
             ("account",),
             {
                 # A day that was asked for by hand brings the days before it, which no tick planned.
-                (alias,): _unplanned(due, newest.get(alias)) + waiting.get(alias, 0)
-                for alias, due in self._with_nights().items()
+                (alias,): nights + waiting.get(alias, 0)
+                for alias, nights in self._unplanned(newest).items()
             },
         )
+
+    def _unplanned(self, newest: Mapping[str, date]) -> dict[str, int]:
+        """Return the number of nights that no tick has planned. ``newest`` are the last days of the
+        ledger.
+        """
+        ticked_at, now = self._ticked_at(), datetime.now(UTC) - _PLANNING_TIME
+        return {
+            alias: _unplanned(
+                windows.newest_due(nightly, now),
+                windows.newest_planned(nightly, newest.get(alias), ticked_at),
+            )
+            for alias, nightly in self._with_nights().items()
+        }
 
     def _accounts_state(self, stats: Stats) -> Iterator[GaugeMetricFamily]:
         rests: Values = {(row.account,): row.rests for row in stats.accounts}
         yield gauge(
             "account_postponed_seconds",
-            "For how much longer nothing is sent to the account's provider; 0 where it is used.",
+            "For how much longer the account is paused and nothing is sent to its provider; 0 if "
+            "it is not.",
             ("account",),
             {**self._zeros(), **rests},
         )
@@ -203,13 +222,13 @@ class LedgerGauges(Collector):
         )
         yield gauge(
             "quarantined",
-            "Whether the ledger was restored and places no certified call.",
+            "Whether the ledger was restored and places no certified calls.",
             (),
             _single(stats.quarantined),
         )
         yield gauge(
             "backup_age_seconds",
-            "How long ago `python -m worker backup` last wrote a whole backup; absent before the "
+            "How long ago `earwitness backup` last wrote a complete backup; absent before the "
             "first one.",
             (),
             dict.fromkeys([()], _age(row.age)) if (row := next(iter(stats.backups), None)) else {},
@@ -219,11 +238,10 @@ class LedgerGauges(Collector):
         """Return 0 for every account, so that a first count shows as an increase."""
         return {(alias,): 0.0 for alias in self._accounts()}
 
-    def _with_nights(self) -> dict[str, date]:
-        """Return the last day that must be planned by now, for accounts with nightly exports."""
-        now = datetime.now(UTC) - _PLANNING_TIME
+    def _with_nights(self) -> dict[str, Nightly]:
+        """Return the plans of the accounts with nightly exports."""
         return {
-            alias: windows.newest_due(account.nights, now)
+            alias: account.nights
             for alias, account in self._accounts().items()
             if account.nights is not None
         }

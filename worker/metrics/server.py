@@ -103,7 +103,7 @@ def application() -> Application:
     PlatformCollector(registry=registry)
     read_stats = partial(ledger().stats, patience_seconds=_LEDGER_SECONDS)
     statistics, dependencies = StatsCache(read_stats), DependencyGauges()
-    registry.register(LedgerGauges(statistics, lambda: settings().accounts))
+    registry.register(LedgerGauges(statistics, lambda: settings().accounts, dependencies.ticked_at))
     registry.register(ChainGauges(heads))
     registry.register(dependencies)
     registry.register(this_worker)
@@ -189,7 +189,7 @@ class Exporter:
             except (OSError, UnicodeError) as error:
                 if not warned:
                     _log.warning(
-                        "no metrics yet: cannot listen at EARWITNESS_METRICS_BIND=%s (%s); this "
+                        "no metrics yet: cannot listen on EARWITNESS_METRICS_BIND=%s (%s); this "
                         "worker continues and retries; give each worker of a machine an address "
                         "of its own",
                         self._address,

@@ -11,7 +11,7 @@ from tasks.runtime.context import ledger
 from .diagnosis import diagnose
 
 CAUSE = f"{REDIS}:away"
-#: For how long Redis does not serve a worker before people are told, in seconds.
+#: How long Redis may fail a worker before an alert is opened, in seconds.
 AFTER_SECONDS = 60.0
 
 
@@ -21,8 +21,8 @@ class RedisAlert:
     A worker opens it, and closes it when Redis serves that worker again. A worker that finds it
     open at its start closes it, too: the one that opened it may be gone.
 
-    Parameters: ``node``, the worker's name; ``after_seconds``, how long Redis fails before people
-    are told.
+    Parameters: ``node``, the worker's name; ``after_seconds``, how long Redis fails before the
+    alert opens.
     """
 
     def __init__(self, node: str, *, after_seconds: float = AFTER_SECONDS) -> None:
@@ -46,7 +46,7 @@ class RedisAlert:
         since = iso(time.time() - (now - self._since))
         message = (
             f"Redis has not served worker {self._node} since {since} ({meaning}); {advice}; "
-            "nothing new is accepted and no job is taken up; accepted jobs are safe in the ledger"
+            "no tasks are accepted and no jobs are started; accepted jobs are safe in the ledger"
         )
         ledger().alerts.open(Alert(CAUSE, REDIS, EVERY_ACCOUNT, message))
         self._is_open = True

@@ -35,7 +35,7 @@ def diagnose(error: BaseException) -> Diagnosis:
         if isinstance(one, ssl.SSLCertVerificationError):
             return Diagnosis(
                 f"its certificate is refused ({one.verify_message.rstrip('.')})",
-                f"let ssl_ca_certs in {_ADDRESS} name the CA that signed it, and the host be one "
+                f"set ssl_ca_certs in {_ADDRESS} to the CA that signed it, and use a host "
                 "that the certificate names",
             )
         if isinstance(one, ssl.SSLError):
@@ -51,11 +51,11 @@ def diagnose(error: BaseException) -> Diagnosis:
         if isinstance(one, ReadOnlyError):
             return Diagnosis(
                 "it is a replica, to which nothing can be written",
-                f"let {_ADDRESS} name its primary",
+                f"point {_ADDRESS} at its primary",
             )
         if isinstance(one, OutOfMemoryError):
             return Diagnosis(
-                "its memory is full and it takes no message",
+                "its memory is full and it accepts no messages",
                 "raise maxmemory, and see what fills it: redis-cli --bigkeys",
             )
         if isinstance(one, MasterNotFoundError) or _NO_MASTER in str(one):
@@ -63,9 +63,9 @@ def diagnose(error: BaseException) -> Diagnosis:
         if isinstance(one, AuthenticationError) or _REFUSED_PASSWORD.search(str(one)):
             return Diagnosis(
                 "it refuses user or password",
-                f"check {_ADDRESS}; special characters are written there as %xx",
+                f"check {_ADDRESS}; write special characters in it as %xx",
             )
-    return Diagnosis(f"does not answer ({type(error).__name__})", f"start it, or see {_ADDRESS}")
+    return Diagnosis(f"does not answer ({type(error).__name__})", f"start it, or check {_ADDRESS}")
 
 
 def _without_master(error: BaseException) -> Diagnosis:
@@ -76,8 +76,8 @@ def _without_master(error: BaseException) -> Diagnosis:
             f"check sentinel_username and sentinel_password in {_ADDRESS}",
         )
     return Diagnosis(
-        "has no master now, its sentinels say",
-        "wait if it is being replaced, which takes seconds; otherwise see whether the sentinels "
+        "has no master now, according to its sentinels",
+        "wait if it is being replaced, which takes seconds; otherwise check that the sentinels "
         f"run, and master_name in {_ADDRESS}",
     )
 

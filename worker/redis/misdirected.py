@@ -79,13 +79,13 @@ def explain(one: Misdirected) -> tuple[str, str]:
     """Return what the finding means, and what to do."""
     count = f"{'at least ' if one.at_least else ''}{one.count} task{'s' * (one.count != 1)}"
     meaning = (
-        f"{count} for Earwitness lie in the queue {one.queue} of database {one.database}, which no "
-        "worker of Earwitness consumes: they are not done"
+        f"found {count} for Earwitness in the queue {one.queue} of database {one.database}, which "
+        "no worker of Earwitness consumes; nothing was done"
     )
     if one.queue.endswith(CELERY_DEFAULT_QUEUE):
-        return meaning, f'let their sender say queue="{FRONT_DOOR}", and send them again'
+        return meaning, f'have their sender use queue="{FRONT_DOOR}", and send them again'
     advice = (
-        "let their sender use the database of EARWITNESS_REDIS_URL and the key prefix of "
+        "have their sender use the database of EARWITNESS_REDIS_URL and the key prefix of "
         "EARWITNESS_REDIS_KEY_PREFIX, as the workers do, and send them again"
     )
     return meaning, advice

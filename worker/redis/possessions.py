@@ -47,4 +47,4 @@ def announce(client: Redis, queues: Collection[str], removed: Iterable[str] = ()
         for alias in removed:
             client.delete(settings().redis_key(KNOWS + alias))
     except (RedisError, OSError) as error:
-        _log.info("what this worker has was not announced (%s)", error)
+        _log.info("the messages that this worker holds were not announced (%s)", error)

@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 
 #: What stops while no worker consumes a queue.
 WITHOUT_CONSUMER = {
-    FRONT_DOOR: "no task is accepted",
-    DUE: "no job is taken up and no task is answered",
+    FRONT_DOOR: "no tasks are accepted",
+    DUE: "no jobs are started and no tasks are answered",
     DOWNLOADS: "nothing is downloaded",
 }
 #: The keys are renewed twice in their lifetime, and at once if one of them is gone.
@@ -53,7 +53,7 @@ def warn_about_queues(consumed: frozenset[str]) -> None:
         )
     if not consumed & WITHOUT_CONSUMER.keys():
         _log.warning(
-            "this worker consumes none of %s: it accepts no task and does no job",
+            "this worker consumes none of %s: it accepts no tasks and does no jobs",
             ", ".join(WITHOUT_CONSUMER),
         )
 
@@ -130,7 +130,8 @@ class Presence:
             self._warn(
                 "name",
                 f"another worker is called {self._node}, too: Flower, health and remote control "
-                "take the two for one; give each its own name: celery -A worker worker -n NAME@%h",
+                "cannot tell the two apart; give each its own name: celery -A worker worker -n "
+                "NAME@%h",
             )
         self._is_announced = True
 

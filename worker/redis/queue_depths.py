@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kombu.transport.redis import Channel
@@ -20,6 +21,7 @@ from redis.retry import Retry
 
 from config.queues import DOWNLOADS, DUE, FRONT_DOOR, OLDEST
 from config.settings import settings
+from tasks.nights import ticks
 
 from .connecting import connected
 
@@ -51,12 +53,14 @@ class RedisState:
     depths: Mapping[str, Depth]
     #: Why one of them is away, or None.
     error: Exception | None = None
+    #: When a tick of beat was last carried out, or None.
+    ticked_at: datetime | None = None
 
 
 def look() -> RedisState:
     """Return what a new connection finds in Redis. Raises nothing: Redis that is away is a state.
 
-    A new connection, because an old one goes on after its password was changed.
+    A new connection, because an old one keeps working after its password was changed.
     """
     try:
         with connected(
@@ -69,7 +73,8 @@ def look() -> RedisState:
             client.ping()
             depths, refused = _depths_or_error(client)
             lost = _results_error(client)
-            return RedisState(refused is None, lost is None, depths, refused or lost)
+            ticked_at = None if refused else ticks.last(client)
+            return RedisState(refused is None, lost is None, depths, refused or lost, ticked_at)
     except (RedisError, OSError) as error:
         return RedisState(broker=False, results=False, depths={}, error=error)
 

@@ -189,7 +189,7 @@ def _move_aside(client: Any, key: str, read: Callable[[Any, str], None] = _as_li
     except NoPermissionError as error:
         done = f"it could not be moved aside ({error}): rename or delete it"
     message = (
-        f"in Redis the key {current!r} held another type, so that workers got no messages; "
+        f"in Redis, the key {current!r} held another type, so workers got no messages; "
         f"{done}; see which user may write there (docs/redis.md)"
     )
     _log.error("%s", message)

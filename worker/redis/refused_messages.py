@@ -48,7 +48,7 @@ class RefusedMessages:
     def add(self, item: bytes, queue: str, error: errors.JobError) -> None:
         """Have the sender of a message answered soon, if the message says where."""
         if queue != FRONT_DOOR:
-            return  # the messages of other queues are our own, and their jobs go on
+            return  # the messages of other queues are our own, and their jobs continue
         headers = _headers(item)
         if headers is None:
             return
@@ -79,7 +79,7 @@ def refusal(reason: str) -> errors.InvalidArgument:
     """Return what the sender of a message is answered that cannot be understood."""
     return errors.InvalidArgument(
         f"not done: message: {reason}; no job was opened; send the task as JSON "
-        '(task_serializer="json"); the worker has set the message aside (python -m worker messages)'
+        '(task_serializer="json"); the worker has set the message aside (earwitness messages)'
     )
 
 
@@ -87,7 +87,7 @@ def failure(reason: str) -> errors.Uncertain:
     """Return what the sender is answered of a message over which workers died or failed."""
     error = errors.Uncertain(
         f"unknown: message: {reason}; no job was opened; if it was to change a job, look at "
-        "job.status; the worker has set the message aside (python -m worker messages)"
+        "job.status; the worker has set the message aside (earwitness messages)"
     )
     error.is_outcome = False
     return error

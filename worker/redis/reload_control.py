@@ -1,7 +1,7 @@
-"""A worker's reload: at SIGHUP, and at the remote control command of ``python -m worker reload``.
+"""A worker's reload: at SIGHUP, and at the remote control command of ``earwitness reload``.
 
-Celery restarts a worker at SIGHUP, which would break off what runs. Here the worker goes on, with
-the accounts that the files name now.
+Celery restarts a worker at SIGHUP, which would interrupt running work. Here the worker continues,
+with the accounts that the files name now.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from celery.worker.control import control_command
 from config.reloading import Reloaded
 from config.settings import ConfigurationError
 from tasks.runtime import metrics
+from tasks.runtime.corrected_accounts import begin_to_try_again
 from worker.reloading import reload, reload_at_hangup
 
 from .possessions import announce
@@ -23,15 +24,18 @@ RELOAD_COMMAND = "earwitness_reload"
 
 
 def reload_worker() -> Reloaded:
-    """Reload, and say in Redis which accounts this worker knows now. Raises ConfigurationError."""
+    """Reload, say in Redis which accounts this worker knows now, and let jobs be tried that waited
+    for a changed account. Raises ConfigurationError.
+    """
     done = reload(lambda fresh: metrics.begin(fresh.accounts))
     announce(current_app.backend.client, current_app.amqp.queues.consume_from.keys(), done.removed)
+    begin_to_try_again((*done.added, *done.changed))
     return done
 
 
 @control_command(name=RELOAD_COMMAND)
 def _reload(_state: Any) -> dict[str, str]:
-    """Read the accounts anew; answer what changed, or why nothing did."""
+    """Reload the accounts; answer what changed, or why nothing did."""
     try:
         return {"done": str(reload_worker())}
     except ConfigurationError as error:

@@ -18,7 +18,7 @@ _THREADS = (
 )
 _NO_TIME_LIMIT = (
     "not done: tasks run in threads, which Celery cannot interrupt; every request to a provider "
-    "has the account's timeout_seconds, and a job can be cancelled: python -m worker cancel JOB"
+    "has the account's timeout_seconds, and a job can be cancelled: earwitness cancel JOB"
 )
 _NO_RATE_LIMIT = (
     "not done: the worker would hold back messages that other workers could carry out; limit the "
@@ -26,7 +26,7 @@ _NO_RATE_LIMIT = (
 )
 _NO_RESTART = (
     "not done: the threads of a worker cannot be replaced; drain the worker and start it again: "
-    "python -m worker drain --node NODE --wait"
+    "earwitness drain --node NODE --wait"
 )
 _NO_NAME = "not done: this is not the name of a queue"
 _REFUSED = {
@@ -69,7 +69,7 @@ def _add_consumer(
     if drain.is_on:
         return {
             "error": "not done: the worker is drained and takes no work; to resume: "
-            f"python -m worker undrain --node {state.hostname}"
+            f"earwitness undrain --node {state.hostname}"
         }
     if not is_queue_name(queue):
         return {"error": _NO_NAME}

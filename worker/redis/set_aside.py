@@ -1,7 +1,7 @@
 """Invalid messages, set aside in Redis for a week.
 
 They are stored under our prefix, with limits of number and size, so that no flood of them fills
-Redis. A person lists them, removes them or puts them back (`python -m worker messages`).
+Redis. A person lists them, removes them or puts them back (`earwitness messages`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_BYTES = 32 * 1024
 DEATHS = "earwitness_deaths"
 
 CAUSE = f"{MESSAGE}:set_aside"
-COMMAND = "python -m worker messages"
+COMMAND = "earwitness messages"
 
 #: Moves a message from those in hand, if it is still there, to those set aside. The script removes
 #: before it adds, because a Redis without memory lets a script continue that has written already.
@@ -209,7 +209,7 @@ def summary(messages: list[SetAsideMessage]) -> str:
     last = messages[-1]
     return (
         f"messages that cannot be understood: {len(messages)}; they are set aside, nothing was "
-        f"done for them; the last lay in the queue {last.queue}: {last.reason}; see: {COMMAND}"
+        f"done about them; the last came from the queue {last.queue}: {last.reason}; see: {COMMAND}"
     )
 
 

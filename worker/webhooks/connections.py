@@ -123,8 +123,8 @@ class Server(HTTPServer):
         if time.monotonic() - self._logged_at > _LOG_SECONDS:
             self._logged_at = time.monotonic()
             _log.warning(
-                "as many connections are open as may be: others are closed, first the oldest that "
-                "have not sent a whole request"
+                "the limit of open connections is reached: some are closed, starting with the "
+                "oldest that have not sent a complete request"
             )
         if not waiting:
             return False

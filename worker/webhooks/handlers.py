@@ -203,7 +203,7 @@ class Completed(NotificationHandler):
         url = event.finished_url
         if url is None:
             name = mask_foreign(event.name)[:40]
-            _log.warning("%s: %s without an address ends no recording", alias, name)
+            _log.warning("%s: a %s without an address does not end a recording", alias, name)
         elif not await self._store(alias, token, url):
             self.set_status(503)
             return

@@ -65,7 +65,7 @@ class Inbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop recording; the next start goes on with the rest."""
+        """Stop recording; the next start continues with the rest."""
         self._stop.set()
         self._arrived.set()
         self._thread.join(timeout=10)

@@ -81,7 +81,7 @@ class Job(Answer[Result], RequestedJob):
 
         Redis may meanwhile be away or lose its data: the client asks the worker for the job, and
         sends the same request again under the same request id. Raises the JobError with which the
-        job ended or was refused, and NotAnswered, after which the job goes on.
+        job ended or was refused, and NotAnswered, after which the job continues.
         """
         return super().wait(timeout)
 

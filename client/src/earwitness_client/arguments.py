@@ -74,7 +74,7 @@ def alias(value: object) -> str:
 def request_id(value: object) -> str:
     """Check the caller's id of a request."""
     if not isinstance(value, str) or not _REQUEST_ID.fullmatch(value):
-        raise invalid("request_id", "must be 1 to 128 of A-Z, a-z, 0-9 and . _ : -")
+        raise invalid("request_id", "must be 1 to 128 characters of A-Z, a-z, 0-9 and . _ : -")
     if value.startswith("day:"):
         raise invalid("request_id", "ids that begin with day: are reserved for the days' own jobs")
     return value

@@ -85,8 +85,8 @@ def _find(
         while waiting.pending:
             if not (yield from waiting.round()):
                 raise NotAnswered(
-                    f"unknown: the worker was not heard about the request id {request_id}; "
-                    f"{(yield from waiting.why())}ask again: it only asks and changes nothing"
+                    f"unknown: the worker did not answer about the request id {request_id}; "
+                    f"{(yield from waiting.why())}ask again: a question changes nothing"
                 )
     views = []
     for one in watches:
@@ -98,6 +98,9 @@ def _find(
         raise NoSuchJob(f"not done: no job has the request id {request_id}")
     if len(views) > 1:
         kinds = " and ".join(view["kind"] for view in views)
-        raise invalid("task", f"several jobs have this request id ({kinds}); give the one's task")
+        raise invalid(
+            "task",
+            f"several jobs have this request id ({kinds}); give the task of the one you mean",
+        )
     found: JobView = views[0]
     return found

@@ -26,7 +26,7 @@ from .worker_queue import WorkerQueue
 CLOSED = "this client was closed"
 #: What a closed client says to everything but a sending.
 CLOSED_MEANING = (
-    f"unknown: {CLOSED}; a job that was accepted goes on; make another client and attach to the "
+    f"unknown: {CLOSED}; an accepted job continues; create another client and attach to the "
     "job (job.attach), or send the same request again"
 )
 

@@ -66,7 +66,7 @@ class Earwitness:
 
         Their states are read together, in one round trip for 500. ``wait(0)`` of what is yielded
         returns or raises at once. Raises NotAnswered for the first that did not end in time; the
-        jobs go on.
+        jobs continue.
         """
         given = list(jobs)
         waiting = many.waiting(self._broker.queue, map(request_of, given), timeout)

@@ -60,7 +60,7 @@ class MaybeQueued(NotSent):
 
 
 class NotAnswered(EarwitnessError, TimeoutError):
-    """No answer came within the given time; the job, if any, goes on."""
+    """No answer came within the given time; the job, if there is one, continues."""
 
 
 class JobError(EarwitnessError):

@@ -113,8 +113,8 @@ def send_again(queue: WorkerQueue, request: Request) -> Steps[None]:
     """Send the same request again. Raises NotQueued or MaybeQueued."""
     if not request.arguments_known:
         raise InvalidArgument(
-            "not done: the arguments of an attached job are not known here; send its request "
-            "itself again under the same request id: it is done once; nothing was sent"
+            "not done: the arguments of an attached job are not known here; send the original "
+            "request again under the same request id: it will be done only once; nothing was sent"
         )
     yield from queue.send(request)
 

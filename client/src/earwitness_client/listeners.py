@@ -33,7 +33,7 @@ class ListenerCheck:
         """Consider the requests' states, which are None if Redis does not answer.
 
         Return whether no worker has ever listened for ten seconds: the requests stay in the queue,
-        and waiting longer does not help. While workers are only away, the wait goes on.
+        and waiting longer does not help. While workers are only absent, the wait continues.
         """
         if states is None or any(states):
             self._absent_since = None

@@ -26,7 +26,7 @@ class Registry(Generic[Broker]):
         found = self._made.get(place)
         if found is None:
             raise Closed(
-                f"unknown: this process has no client of {place}, to which the job belongs; make "
+                f"unknown: this process has no client of {place}, to which the job belongs; create "
                 f"{self._what} with that address first, and keep it"
             )
         return found

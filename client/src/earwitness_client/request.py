@@ -67,11 +67,12 @@ class Request:
     def repetition(self) -> str:
         """Advice for a caller who does not know whether the request was sent."""
         if not self.arguments_known:
-            return "ask again: the job, if any, goes on"
+            return "ask again: the job, if there is one, continues"
         if self.request_id is not None:
-            return f"send it again under the same request id ({self.request_id}): it is done once"
+            same = f"send it again under the same request id ({self.request_id})"
+            return f"{same}: it will be done only once"
         if self.question:
-            return "ask again: it only asks and changes nothing"
+            return "ask again: a question changes nothing"
         if self.task == "earwitness.export.run":
-            return "send it again: the day is its key, and it is done once"
+            return "send it again: the day is its key, so it will be done only once"
         return "look at job.status before you send it again"

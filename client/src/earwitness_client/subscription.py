@@ -2,7 +2,7 @@
 
 Celery's result backend publishes each state that it stores. A publication only ends a pause: the
 states themselves are read. So nothing is missed when a connection is lost: once it is subscribed
-again, every wait reads its states anew.
+again, every wait rereads its states.
 """
 
 from __future__ import annotations

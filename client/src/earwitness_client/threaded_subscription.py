@@ -76,12 +76,12 @@ class ThreadedSubscription:
         except RuntimeError as error:
             self._is_running = False
             self._actions.clear()
-            _log.debug("there is no thread for the subscription: %s", error)
+            _log.debug("no thread could be started for the subscription: %s", error)
 
     def _run(self) -> None:
         try:
             asyncio.run(self._follow())
-        except Exception as error:  # noqa: BLE001 - the waits go on without it
+        except Exception as error:  # noqa: BLE001 - the waits continue without it
             _log.debug("the subscription ended: %r", error)
             with self._lock:
                 self._end()

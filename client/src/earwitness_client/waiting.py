@@ -86,8 +86,8 @@ class Watch:
         if self.stored.get("status") == "RETRY" and (not self._accepted or job_of(self.stored)):
             return f"it is accepted and waits ({reason(self.stored)})"
         if self.is_unclear:
-            return "what is stored under its task id is not known to be the job's"
-        return "it is not known to be accepted"
+            return "the result stored under its task id may not be the job's"
+        return "it is not known whether it was accepted"
 
     @property
     def outcome(self) -> Outcome:

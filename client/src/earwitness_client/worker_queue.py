@@ -106,9 +106,11 @@ def for_caller(error: NotSent, requests: Sequence[Request]) -> NotSent:
     what, was, advice = first.task, "was", first.repetition
     if len(requests) > 1:
         what, was = f"{len(requests)} requests", "were"
-        advice = "send each again under its own request id (send_again): each is done once"
+        advice = (
+            "send each again under its own request id (send_again): each will be done only once"
+        )
     if isinstance(error, Closed):
-        advice = f"make another client, and {advice}"
+        advice = f"create another client, and {advice}"
     is_unknown = isinstance(error, MaybeQueued)
     meaning = (
         f"unknown: {what} may be queued" if is_unknown else f"not done: {what} {was} not queued"

@@ -28,7 +28,7 @@ def examined(account: Account) -> Iterator[Finding]:
 def _tried(account: Account) -> Finding | None:
     subject = f"account {account.alias}"
     if not registry.client_class(account, Probes).tries_credentials:
-        untried = "its credentials are not tried: each request there is a call that costs money"
+        untried = "its credentials are not tried: every request there is a paid call"
         return ok(subject, untried)
     try:
         if ledger().accounts.pause(account.alias) is not None:
@@ -40,11 +40,10 @@ def _tried(account: Account) -> Finding | None:
     except BadCredentials as failure:
         meaning = f"its credentials are refused, and its jobs fail or wait: {failure}"
         advice = (
-            "correct them on every host, run: python -m worker accounts check, and restart the "
-            "workers"
+            "correct them on every host, run: earwitness accounts check, and restart the workers"
         )
         return error(subject, meaning, advice)
     except (ProviderError, LedgerError) as failure:
         meaning = f"its credentials could not be tried: {failure}"
-        return warning(subject, meaning, "run: python -m worker accounts check")
+        return warning(subject, meaning, "run: earwitness accounts check")
     return ok(subject, "its credentials are accepted")

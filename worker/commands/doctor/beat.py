@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
+from redis.exceptions import RedisError
+
+from config.nightly import Nightly
 from config.settings import Settings
+from ledger.core.job import iso
 from tasks.days import windows
+from tasks.nights import ticks
 from tasks.runtime.context import ledger
 from worker.health.heartbeat_files import Mark, marks
+from worker.redis.connecting import connected
 
 from .findings import Finding, error, ok, warning
 
@@ -21,6 +27,7 @@ _FIRST_TICK_SECONDS = 6 * 60
 _NEW_LEDGER_SECONDS = 15 * 60
 #: The process of an older heartbeat file was killed.
 _FRESH_SECONDS = 45
+_REDIS_SECONDS = 3.0
 _START = (
     "start both: celery -A worker beat, celery -A worker worker; the first tick comes within "
     "five minutes"
@@ -28,32 +35,70 @@ _START = (
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
-    """Examine whether beat ticks, by the nights that its ticks plan."""
-    due = {
-        account.alias: windows.newest_due(account.nights, datetime.now(UTC) - _PLANNING_TIME)
+    """Examine whether beat ticks: a worker notes each tick that it carries out, and ticks plan the
+    nights.
+    """
+    plans = {
+        account.alias: account.nights
         for account in settings.accounts.values()
         if account.nights is not None
     }
-    if not due:
+    if not plans:
         yield ok("beat", "unknown: only nightly exports show it, and no account has one")
         return
-    late = ", ".join(_late_accounts(due))
-    if not late:
-        named = ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
-        yield ok("beat", f"the last nights were planned ({named}); it ticked then")
-        return
+    due = {
+        alias: windows.newest_due(nightly, datetime.now(UTC) - _PLANNING_TIME)
+        for alias, nightly in plans.items()
+    }
+    is_known, ticked_at = _last_tick(settings)
+    late = ", ".join(_late_accounts(plans, due, ticked_at))
     beat = _running_beat(settings)
-    yield _without_beat(late) if beat is None else _with_running_beat(beat, late)
+    if late:
+        yield _without_beat(late) if beat is None else _with_running_beat(beat, late)
+    elif ticked_at is None and is_known and beat is None and not _is_new():
+        yield _never_ticked(due)
+    else:
+        yield _on_time(due, ticked_at)
 
 
-def _late_accounts(due: dict[str, date]) -> list[str]:
+def _last_tick(settings: Settings) -> tuple[bool, datetime | None]:
+    """Return whether Redis answers, and when a worker carried out the last tick that it knows."""
+    options = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
+    try:
+        with connected(settings, **options) as client:
+            return True, ticks.last(client)
+    except (RedisError, OSError):
+        return False, None  # reported by another part of doctor
+
+
+def _late_accounts(
+    plans: Mapping[str, Nightly], due: Mapping[str, date], ticked_at: datetime | None
+) -> list[str]:
     """Return the accounts with unplanned nights, and since which day."""
     late = []
     for alias, day in due.items():
-        newest = ledger().days.newest(alias)
+        newest = windows.newest_planned(plans[alias], ledger().days.newest(alias), ticked_at)
         if newest is None or newest < day:
             late.append(f"{alias} since {day if newest is None else newest + timedelta(days=1)}")
     return late
+
+
+def _on_time(due: Mapping[str, date], ticked_at: datetime | None) -> Finding:
+    last = "" if ticked_at is None else f"; its last tick came at {iso(ticked_at.timestamp())}"
+    return ok("beat", f"the last nights were planned ({_named(due)}){last}")
+
+
+def _never_ticked(due: Mapping[str, date]) -> Finding:
+    return warning(
+        "beat",
+        f"no tick is noted in Redis, though one comes every five minutes: the last nights "
+        f"({_named(due)}) were planned by hand, or Redis lost its data just now",
+        f"if beat does not run, {_START}",
+    )
+
+
+def _named(due: Mapping[str, date]) -> str:
+    return ", ".join(f"{alias} {day}" for alias, day in sorted(due.items()))
 
 
 def _running_beat(settings: Settings) -> Mark | None:
@@ -83,8 +128,13 @@ def _with_running_beat(beat: Mark, late: str) -> Finding:
 
 
 def _without_beat(late: str) -> Finding:
-    age = time.time() - ledger().identity.created_at()
-    if 0 <= age < _NEW_LEDGER_SECONDS:
+    if _is_new():
+        age = time.time() - ledger().identity.created_at()
         meaning = f"nights are not planned yet ({late}); the ledger is {age / 60:.0f} minutes old"
         return warning("beat", meaning, f"if beat does not run yet, {_START}")
     return error("beat", f"nights are not planned ({late}): no tick came", _START)
+
+
+def _is_new() -> bool:
+    """Return whether the ledger was made just now."""
+    return 0 <= time.time() - ledger().identity.created_at() < _NEW_LEDGER_SECONDS

@@ -28,8 +28,9 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 def doctor(as_json: bool) -> int:
     """Examine settings, ledger, archive, spool, Redis, workers, providers and unfinished work.
 
-    Doctor writes one file in the archive and one in the spool and removes them again, and renews
-    the expired token of an account. It changes nothing else. The status is 1 if there is an error.
+    Doctor writes one file to the archive and one to the spool and removes them again, and renews an
+    account's token if it has expired. While every slot is in use, it also notes in Redis which
+    message of a queue is the oldest. It changes nothing else. The status is 1 if there is an error.
     """
     found = []
     for finding in _findings():

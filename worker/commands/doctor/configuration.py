@@ -19,8 +19,8 @@ _SUBJECT = "configuration"
 _SECONDS = 3.0
 _MAX_NAMED = 8
 _ADVICE = (
-    "make its accounts file, .env and secrets equal to this host's; for accounts run: python -m "
-    "worker reload; for anything else restart it"
+    "make its accounts file, .env and secrets match this host's; for accounts run: "
+    "earwitness reload; for anything else restart it"
 )
 
 
@@ -85,7 +85,7 @@ def _orphans(known: set[str]) -> Iterator[Finding]:
     for alias, count in sorted(orphans.items()):
         yield error(
             _SUBJECT,
-            f"{count} open jobs are of account {alias}, which no worker knows: they wait",
+            f"{count} open jobs belong to account {alias}, which no worker knows: they wait",
             "put the account back into the accounts file and reload the workers, or cancel the "
-            "jobs: python -m worker cancel JOB (python -m worker status shows them)",
+            "jobs: earwitness cancel JOB (earwitness status shows them)",
         )

@@ -61,7 +61,7 @@ class Examination:
         except Exception as failure:  # noqa: BLE001 - reported as a finding
             why = masked_error(failure).splitlines()[0]
             advice = "run doctor as a user who may read and write the same files as the workers"
-            self._take(error(self._subject, f"not examined to the end: {why}", advice))
+            self._take(error(self._subject, f"the check did not finish: {why}", advice))
         finally:
             self._is_over.set()
 
@@ -75,10 +75,10 @@ class Examination:
     def _hanging(self) -> Finding:
         return error(
             self._subject,
-            f"not examined to the end: no answer for {PATIENCE_SECONDS:.0f} s; it hangs, or the "
-            "network drops what is sent",
-            "see whether its server, its disk or mount, the network and the names' resolution "
-            "(DNS) work; the workers do meanwhile what does not need it",
+            f"the check did not finish: no answer for {PATIENCE_SECONDS:.0f} s; it hangs, or the "
+            "network drops packets",
+            "check its server, its disk or mount, the network and name resolution "
+            "(DNS); meanwhile, workers do what does not need it",
         )
 
 

@@ -16,7 +16,7 @@ from .findings import Finding, error, ok, warning
 
 _SUBJECT = "hooks"
 _SECONDS = 3.0
-_START = "start it where the servers reach it: python -m worker hooks"
+_START = "start it where the servers reach it: earwitness hooks"
 
 
 def examined(settings: Settings) -> Iterator[Finding]:
@@ -62,8 +62,9 @@ def _reachability(url: str, provider: str) -> Finding:
     except httpx.HTTPError as failure:
         return warning(
             _SUBJECT,
-            f"{url} does not answer from here ({type(failure).__name__}): if servers do not reach "
-            "it either, no finished recording is collected, and no start by a document happens",
+            f"{url} does not answer from here ({type(failure).__name__}): if the servers cannot "
+            "reach it either, no finished recording is collected and no recording is started by a "
+            "document",
             _START,
         )
     kind = answer.headers.get("Content-Type", "")
@@ -80,18 +81,22 @@ def _inbox(settings: Settings) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     except OSError as failure:
-        yield error(_SUBJECT, f"{folder} cannot be read ({failure.strerror})", "see its owner")
+        yield error(
+            _SUBJECT,
+            f"{folder} cannot be read ({failure.strerror})",
+            "check its owner and permissions",
+        )
         return
     if ".json" in names:
         yield warning(
             _SUBJECT,
             f"{names.count('.json')} notifications in {folder} wait for the ledger: nothing is "
-            "lost, but nothing is done for them either",
+            "lost, but nothing is done about them either",
             "start the receiver on this host, which records them, and check that the ledger works",
         )
     if ".unreadable" in names:
         yield warning(
             _SUBJECT,
-            f"{names.count('.unreadable')} notifications in {folder} were not understood",
+            f"{names.count('.unreadable')} notifications in {folder} could not be read",
             "look at them: each is a recording that is not collected; then remove them",
         )

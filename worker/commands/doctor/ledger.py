@@ -12,8 +12,8 @@ from .filesystems import NETWORK, filesystem
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "ledger"
-_SERVER = "see the server's configuration (ALTER SYSTEM, ALTER ROLE), and restart it"
-_POOLER = "see whether a pooler before it drops startup options; connect without it"
+_SERVER = "check the server's configuration (ALTER SYSTEM, ALTER ROLE), and restart it"
+_POOLER = "check whether a connection pooler drops startup options; connect without it"
 #: The settings that decide durability, their right values, and advice for other values.
 _WANTED = {
     "synchronous": ({"2", "3"}, "report it: Earwitness sets it on every connection"),
@@ -22,7 +22,7 @@ _WANTED = {
     "fsync": ({"on"}, _SERVER),
     "full_page_writes": ({"on"}, _SERVER),
 }
-_MIGRATE = "start a worker, or run: python -m worker migrate"
+_MIGRATE = "start a worker, or run: earwitness migrate"
 
 
 def examined() -> Generator[Finding, None, str | None]:
@@ -39,7 +39,7 @@ def examined() -> Generator[Finding, None, str | None]:
             return None
         identity = ledger().identity.prepare()
     except LedgerError as failure:
-        yield error(_SUBJECT, f"{where}: {failure}", "see EARWITNESS_LEDGER_URL, and its server")
+        yield error(_SUBJECT, f"{where}: {failure}", "check EARWITNESS_LEDGER_URL and its server")
         return UNKNOWN
     version = ledger().identity.version()
     yield from _durable()
@@ -60,7 +60,7 @@ def _durable() -> Generator[Finding, None, None]:
             )
     if found.get("transaction_read_only") == "on":
         meaning = "it is read-only (a standby?): no job is accepted or continued"
-        yield error(_SUBJECT, meaning, "let EARWITNESS_LEDGER_URL name the primary")
+        yield error(_SUBJECT, meaning, "point EARWITNESS_LEDGER_URL at the primary")
 
 
 def _disk(file: Path | None) -> Generator[Finding, None, None]:

@@ -35,7 +35,7 @@ def clock(account: Account) -> Finding:
         theirs = date_of(_head(account))
     except httpx.HTTPError as failure:
         meaning = f"{account.base_url} does not answer ({type(failure).__name__})"
-        return error(about, meaning, "see the network and base_url; its jobs wait meanwhile")
+        return error(about, meaning, "check the network and base_url; its jobs wait meanwhile")
     if theirs is None:
         return ok(about, "answers, but sends no Date: the clock cannot be compared")
     ahead = (datetime.now(UTC) - theirs).total_seconds()

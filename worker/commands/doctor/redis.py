@@ -51,7 +51,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             "its certificate is not checked: an attacker in between can read and change everything",
-            "let ssl_ca_certs in EARWITNESS_REDIS_URL name its CA, and remove ssl_cert_reqs=none",
+            "set ssl_ca_certs in EARWITNESS_REDIS_URL to its CA, and remove ssl_cert_reqs=none",
         )
     yield from _permissions(refused)
     yield from _misdirected(settings)
@@ -154,14 +154,14 @@ def _persistence(facts: dict[str, Any]) -> Iterator[Finding]:
     if not facts.get("aof_enabled"):
         yield warning(
             _SUBJECT,
-            "keeps no append-only file: tasks that are not accepted yet are lost with it",
+            "keeps no append-only file: tasks that are not yet accepted are lost with it",
             "set appendonly yes",
         )
     elif facts.get("aof_last_write_status") == "err":
         yield error(
             _SUBJECT,
-            "cannot write its append-only file: it takes no message any more",
-            "see its log and the space on its disk",
+            "cannot write its append-only file: it accepts no more messages",
+            "check its log and the free space on its disk",
         )
 
 
@@ -177,7 +177,7 @@ def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
     if limit and used > _NEARLY_FULL * limit:
         yield warning(
             _SUBJECT,
-            f"{used / limit:.0%} of its memory is used: when it is full no message is taken",
+            f"{used / limit:.0%} of its memory is used: when it is full, no messages are accepted",
             "raise maxmemory, and see what fills it: redis-cli --bigkeys",
         )
 

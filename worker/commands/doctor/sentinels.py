@@ -45,13 +45,13 @@ def examined(settings: Settings) -> Iterator[Finding]:
 def replication(facts: Mapping[str, Any]) -> Iterator[Finding]:
     """Judge what a failover may lose, by what Redis says of itself (INFO)."""
     meaning = "replication is asynchronous: a failover may lose the newest tasks and results"
-    repeat = "producers send a request without an answer again, under the same id"
+    repeat = "producers must send unanswered requests again under the same id"
     if "min_slaves_good_slaves" in facts:  # Redis names it only if it has such a minimum
         yield ok(_SUBJECT, f"{meaning}; {repeat}")
         return
     yield warning(
         _SUBJECT,
-        f"{meaning}, and a master that is cut off takes tasks that are then lost",
+        f"{meaning}, and a master that is cut off accepts tasks that are then lost",
         "with two replicas or more, set min-replicas-to-write 1 and min-replicas-max-lag 10; "
         f"{repeat} (docs/redis.md)",
     )
@@ -70,7 +70,7 @@ def _unanswered(host: tuple[str, int], failure: RedisError, name: str, *, is_onl
     place = _place(*host)
     if isinstance(failure, ResponseError) and "No such" in str(failure):
         meaning = f"the sentinel {place} knows no master called {name}"
-        advice = f"correct master_name in {_ADDRESS}, or let it monitor {name}"
+        advice = f"correct master_name in {_ADDRESS}, or have it monitor {name}"
     else:
         diagnosis = diagnose(failure)
         meaning = f"the sentinel {place}: {diagnosis.meaning}"
@@ -99,7 +99,7 @@ def _master(
         yield warning(
             _SUBJECT,
             f"{count}, and a failover needs {needed} (quorum {quorum}, a majority of {in_all}): "
-            "if the master fails now, it is perhaps not replaced",
+            "if the master fails now, it may not be replaced",
             "start the others",
         )
     if len(named.hosts) < in_all:

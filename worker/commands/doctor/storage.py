@@ -29,13 +29,13 @@ _ARCHIVE = "archive"
 _SPOOL = "spool"
 _MAX_NAMED = 5
 _OTHER_ARCHIVE = (
-    "restore the ledger that belongs to this archive, or let EARWITNESS_ARCHIVE_URL name another "
+    "restore the ledger that belongs to this archive, or point EARWITNESS_ARCHIVE_URL at another "
     "archive"
 )
 
 _REBUILD = (
-    "if that ledger is lost, let EARWITNESS_LEDGER_URL name an empty one and run: "
-    "python -m worker rebuild"
+    "if that ledger is lost, point EARWITNESS_LEDGER_URL at an empty one and run: "
+    "earwitness rebuild"
 )
 
 
@@ -44,7 +44,7 @@ def archive(settings: Settings, identity: str | None, alive: Alive) -> Iterator[
     try:
         bare = open_store(settings.archive_url)
     except ValueError as failure:
-        yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
+        yield error(_ARCHIVE, str(failure), "check EARWITNESS_ARCHIVE_URL")
         return
     folder = _folder(settings)
     try:
@@ -56,7 +56,7 @@ def archive(settings: Settings, identity: str | None, alive: Alive) -> Iterator[
         yield from _owner(bare, identity)
         yield from _overwriting(bare)
     except StoreAway as failure:
-        yield error(_ARCHIVE, str(failure), "see EARWITNESS_ARCHIVE_URL")
+        yield error(_ARCHIVE, str(failure), "check EARWITNESS_ARCHIVE_URL")
         return
     room = f", {decimal(shutil.disk_usage(folder).free)} free" if folder is not None else ""
     yield ok(_ARCHIVE, f"{bare.address}{room}")
@@ -75,8 +75,8 @@ def _archived_files(alive: Alive) -> Iterator[Finding]:
     more = f" and {len(lost) - _MAX_NAMED} more" if len(lost) > _MAX_NAMED else ""
     yield error(
         _ARCHIVE,
-        f"files that the ledger has archived are gone: {', '.join(lost[:_MAX_NAMED])}{more}",
-        "restore them from a copy; else python -m worker archive names the days to export again",
+        f"files that the ledger has archived are missing: {', '.join(lost[:_MAX_NAMED])}{more}",
+        "restore them from a copy; otherwise, earwitness archive names the days to export again",
     )
 
 
@@ -113,7 +113,7 @@ def _set_aside(where: Spool) -> Iterator[Finding]:
         more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
         yield warning(
             _SPOOL,
-            f"{len(files)} refused files may be recordings, set aside in {where.refused}: "
+            f"{len(files)} refused files may be recordings; they are set aside in {where.refused}: "
             f"{named}{more}",
             "listen to them, keep recordings elsewhere, and remove the files here",
         )
@@ -140,11 +140,11 @@ def _owner(store: Store, identity: str | None) -> Iterator[Finding]:
     try:
         theirs = identity_document.read(store).ledger
     except Damaged:
-        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: python -m worker verify")
+        yield error(_ARCHIVE, f"{IDENTITY_PATH} cannot be read", "run: earwitness verify")
         return
     except ArchiveError:
         if next(store.paths(), None) is not None:
-            meaning = f"it holds files, but no {IDENTITY_PATH} that says whose they are"
+            meaning = f"it holds files, but no {IDENTITY_PATH} that names their ledger"
             yield error(_ARCHIVE, f"{meaning}; no worker starts", _OTHER_ARCHIVE)
         return
     if identity == UNKNOWN:

@@ -46,21 +46,21 @@ def examined(settings: Settings) -> Iterator[Finding]:
         pause = ledger().accounts.pause(alias)
         if pause is not None:
             seconds, because = pause
-            meaning = f"rests for {seconds:.0f} s more: {because}"
-            yield warning(f"account {alias}", meaning, "run: python -m worker accounts check")
+            meaning = f"is paused for another {seconds:.0f} s: {because}"
+            yield warning(f"account {alias}", meaning, "run: earwitness accounts check")
 
 
 def _future_times() -> Finding:
     """Find times in the ledger that only a clock that was ahead can have written."""
     found = ledger().future_times.found()
     if not found:
-        return ok("clock", "no time in the ledger lies too far in the future")
+        return ok("clock", "no timestamp in the ledger is too far in the future")
     named = "; ".join(f"{one.what} {one.name} by {one.seconds:.0f} s" for one in found[:_MAX_NAMED])
     more = f", and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
     return warning(
         "clock",
-        f"{len(found)} times in the ledger lie too far in the future ({named}{more}): the clock "
-        "was ahead when they were written",
+        f"{len(found)} timestamps in the ledger are too far in the future ({named}{more}): the "
+        "clock was ahead when they were written",
         "check that this machine's clock is right now (NTP); a running worker sets them to now "
         "within a minute",
     )
@@ -99,7 +99,7 @@ def _decisions() -> Finding:
         f"{count}, the oldest since {iso(since)} ({oldest.job_id}): whether these paid "
         "calls were placed is unknown, and they are not retried"
     )
-    advice = "see python -m worker show JOB and the provider's panel, then python -m worker resolve"
+    advice = "see earwitness show JOB and the provider's panel, then earwitness resolve"
     return warning("decisions", meaning, advice)
 
 
@@ -110,23 +110,23 @@ def _held() -> Finding:
         return ok("held", "no job is held by the archive, a disk, credentials or an account")
     counts = ", ".join(f"{one.jobs} of {one.account} by {one.obstacle}" for one in held)
     oldest = iso(min(one.since for one in held))
-    meaning = f"jobs are held: {counts}, the oldest since {oldest}; they go on by themselves"
-    advice = "see python -m worker status --state waiting, and repair what holds them"
+    meaning = f"jobs are held: {counts}, the oldest since {oldest}; they continue by themselves"
+    advice = "see earwitness status --state waiting, and repair what holds them"
     return warning("held", meaning, advice)
 
 
 def _owed() -> Finding:
     owed = ledger().outbox.waiting()
     if not owed:
-        return ok("owed", "nothing")
+        return ok("pending", "nothing")
     counts = ", ".join(map(described, owed))
     oldest = min(owed, key=lambda one: one["oldest"])
     meaning = f"{counts}, the oldest since {iso(oldest['oldest'])}"
     if time.time() - oldest["oldest"] < _OWED_SECONDS:
-        return ok("owed", meaning)
+        return ok("pending", meaning)
     why = f": {oldest['reason']}" if oldest["reason"] else ""
-    advice = "see the workers' logs; workers retry for ever, notifications for a day"
-    return warning("owed", meaning + why, advice)
+    advice = "check the workers' logs; workers retry for ever, but notifications only for a day"
+    return warning("pending", meaning + why, advice)
 
 
 def _notifications() -> Finding:
@@ -142,8 +142,8 @@ def _notifications() -> Finding:
         f"{given_up['reason']}; the jobs are not affected"
     )
     advice = (
-        "repair the queue or webhook, then let the caller send the request id with notify again, "
-        f"or close: python -m worker alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
+        "repair the queue or webhook, then have the caller send the request id with notify again, "
+        f"or close: earwitness alerts --close {shlex.quote(causes[-1])} --by WHO --note WHY"
     )
     return warning("notifications", meaning, advice)
 
@@ -155,8 +155,8 @@ def _answers() -> Finding:
         return ok("answers", "every waiting task was answered")
     meaning = f"the results of {lost} tasks could not be stored in Redis within a day"
     advice = (
-        "see the workers' logs and ACL LOG; the ledger has the outcomes, and sending the same "
-        "request ids again asks for them"
+        "see the workers' logs and ACL LOG; the ledger has the outcomes; sending the same "
+        "request ids again returns them"
     )
     return warning("answers", meaning, advice)
 
@@ -164,7 +164,7 @@ def _answers() -> Finding:
 def _alerts(settings: Settings) -> Finding:
     """Find alerts that their receiver does not accept."""
     if settings.alert_url is None:
-        where = "only logged, EARWITNESS_ALERT_URL is not set"
+        where = "only logged, because EARWITNESS_ALERT_URL is not set"
         return ok("alerts", f"{where}; {_open_causes()}")
     waiting = [one for one in ledger().outbox.waiting() if one["kind"] == WEBHOOK]
     if not waiting:
@@ -182,7 +182,7 @@ def _open_causes() -> str:
     named = ", ".join(causes[-_MAX_NAMED:])
     if not causes:
         return "no alert is open"
-    return f"open: {len(causes)}, the last: {named}; see: python -m worker alerts"
+    return f"open: {len(causes)}, the last: {named}; see: earwitness alerts"
 
 
 def _failed() -> Finding:
@@ -192,7 +192,7 @@ def _failed() -> Finding:
     if not recent:
         return ok("jobs", "no job failed in the last day")
     meaning = f"{len(recent)} failed in the last day, the last {recent[0].job_id}"
-    advice = "see python -m worker status --state failed, then retry what is worth it"
+    advice = "see earwitness status --state failed, then retry the jobs that are worth it"
     return warning("jobs", f"{meaning}: {recent[0].reason}", advice)
 
 
@@ -207,5 +207,5 @@ def _days() -> Finding:
         return ok("days", "no day is incomplete")
     named = ", ".join(missing[-_MAX_NAMED:])
     total = f"{len(missing)} are not complete, the last: " if len(missing) > _MAX_NAMED else ""
-    advice = "see python -m worker coverage; export older days by hand"
+    advice = "see earwitness coverage; export older days by hand"
     return warning("days", total + named, advice)

@@ -23,7 +23,7 @@ from worker.redis.connecting import connected
 from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
 
-from . import configuration
+from . import configuration, slots
 from .findings import UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "workers"
@@ -47,6 +47,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             yield from _consumers(answers, drained, reconnecting, lately)
             yield from _drained(drained, states)
             yield from _late(states)
+            yield from slots.examined(answers, states, has_ledger=identity not in (None, UNKNOWN))
             yield from _duplicate_names([name for reply in replies for name in reply])
             if replies:
                 yield from _misconsumers(answers, _times(app, len(replies)).keys())
@@ -57,7 +58,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
                 yield from _clocks(app, len(answers))
     except (OperationalError, RedisError, OSError) as failure:
         meaning, advice = diagnose(failure)
-        yield error(_SUBJECT, f"could not be asked: Redis {meaning}", advice)
+        yield error(_SUBJECT, f"could not be reached: Redis {meaning}", advice)
 
 
 def _consumers(
@@ -85,14 +86,14 @@ def _consumers(
             yield error(
                 _SUBJECT,
                 f"no worker consumes {queue}: {meaning}; drained: {', '.join(drained)}",
-                f"let one take work again: python -m worker undrain --node {min(drained)}",
+                f"return one to work: earwitness undrain --node {min(drained)}",
             )
         elif queue in lately:
             yield error(
                 _SUBJECT,
                 f"no worker consumes {queue} now: {meaning}; one did within the last minute, and "
                 "has ended or is reconnecting to Redis",
-                "see whether it runs, and start one if not: celery -A worker worker",
+                "check that it is running; if not, start one: celery -A worker worker",
             )
         else:
             advice = "start one: celery -A worker worker"
@@ -130,7 +131,7 @@ def _drained(drained: Iterable[str], states: Mapping[str, dict[str, Any]]) -> It
     for name in drained:
         left = states[name]["in_hand"]
         meaning = f"{name} is drained and takes no work" + (f"; in hand: {left}" if left else "")
-        yield warning(_SUBJECT, meaning, f"to resume: python -m worker undrain --node {name}")
+        yield warning(_SUBJECT, meaning, f"to resume: earwitness undrain --node {name}")
 
 
 def _late(states: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
@@ -140,8 +141,8 @@ def _late(states: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
             yield warning(
                 _SUBJECT,
                 f"{needs} has kept {name} waiting for {seconds} s (its loop '{loop}'): it hangs or "
-                "is slow; all other work goes on",
-                "see what this page says about it; the loop goes on by itself",
+                "is slow; all other work continues",
+                "see what doctor says about it; the loop continues by itself",
             )
 
 
@@ -158,7 +159,7 @@ def _duplicate_names(names: list[str]) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"{names.count(name)} of them are called {name}: Flower, health and remote control "
-            "treat them as one",
+            "cannot tell them apart",
             "give each its own name: celery -A worker worker -n NAME@%h",
         )
 
@@ -192,8 +193,8 @@ def _hosts(workers: list[str]) -> Iterator[Finding]:
     if len(hosts) > 1 and ledger().database.is_sqlite:
         yield warning(
             _SUBJECT,
-            f"they run on {', '.join(hosts)}, and SQLite's locks hold on one host alone: the "
-            "ledger can be damaged, and a call be paid twice",
+            f"they run on {', '.join(hosts)}, and SQLite's locks work on one host only: the ledger "
+            "can be damaged, and a call can be paid for twice",
             "move the ledger to PostgreSQL (docs/hosts.md), or run every worker on one host",
         )
 

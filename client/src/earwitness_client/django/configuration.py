@@ -85,8 +85,8 @@ def faults() -> Iterator[Fault]:
 
 def _unknown(name: object) -> Fault:
     near = get_close_matches(str(name).upper(), _FIELDS, 1)
-    meant = f"; {near[0]} is meant" if near else f"; known are {', '.join(_FIELDS)}"
-    return Fault(str(name), f"is no field of this setting{meant}")
+    meant = f"; did you mean {near[0]}?" if near else f"; the names are {', '.join(_FIELDS)}"
+    return Fault(str(name), f"is not a field of this setting{meant}")
 
 
 def _faults_of(texts: Mapping[str, str]) -> Iterator[Fault]:

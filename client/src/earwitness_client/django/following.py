@@ -1,4 +1,4 @@
-"""Follows jobs: sends what was not sent, and asks the worker for what was not heard of."""
+"""Follows jobs: sends unsent requests, and asks the worker about jobs with no known outcome."""
 
 from __future__ import annotations
 

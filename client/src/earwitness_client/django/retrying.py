@@ -47,12 +47,12 @@ def offered(job: Job) -> Retry:
     if job.state == State.DONE:
         return Retry(None, "the job is done")
     if job.state in GOING_ON:
-        return Retry(None, "the job goes on by itself")
+        return Retry(None, "the job continues by itself")
     if job.state == State.NEEDS_DECISION:
         return Retry(
             None,
-            "nobody knows whether it was done, and a retry could do it a second time; look into "
-            "the provider's panel, then decide on the worker's host: python -m worker resolve",
+            "nobody knows whether it was done, and a retry could do it a second time; look in "
+            "the provider's panel, then decide on the worker's host: earwitness resolve",
         )
     if job.task in _PAID:
         return Retry(

@@ -13,8 +13,8 @@ class Command(BaseCommand):
     """Send what was not sent, and learn what became of the jobs that have not ended."""
 
     help = (
-        "Send the requests that were not sent, and ask the worker what became of the jobs whose "
-        "end was not heard of. Run it every few minutes; it may run beside itself."
+        "Send the requests that were not sent, and ask the worker about jobs whose outcome "
+        "is not known. Run it every few minutes; several may run at once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
