@@ -48,6 +48,8 @@ _LOOK_SECONDS = 600.0
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
+_IN_A_CIRCLE = "is a link that leads to itself"
+
 
 class DirectoryStore:
     """An archive in a directory. Any number of processes may use the same one at once."""
@@ -217,14 +219,18 @@ class DirectoryStore:
                 raise Dangerous(
                     path, "is a link that leads out of the archive; it was not followed"
                 )
-        except RuntimeError:
-            raise Dangerous(path, "is a link that leads to itself") from None
+        except RuntimeError:  # from Python 3.13 on, only stat() says so
+            raise Dangerous(path, _IN_A_CIRCLE) from None
         try:
             # A pipe, a socket or a device is not even opened.
             if not stat.S_ISREG(full.stat().st_mode) and os.access(full, os.R_OK):
                 raise Dangerous(path, "is not a plain file")
         except (FileNotFoundError, NotADirectoryError):
             raise Missing(path, "is not in the archive") from None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise Dangerous(path, _IN_A_CIRCLE) from None
 
     def _adopt(self, path: str, sha256: str, on_bytes: Callable[[int], None] | None) -> Stored:
         present = self.checksum(path, on_bytes)
