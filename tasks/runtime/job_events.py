@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from celery import Task, current_app
 
-from config.masking import mask_field
+from config.masking import mask, mask_field
 from ledger.core.job import Job
 from tasks import errors
 
