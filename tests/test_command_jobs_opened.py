@@ -67,7 +67,7 @@ def test_a_call_is_placed_only_when_it_is_confirmed(
     assert "Nothing was requested: confirm with --yes." in refused.stderr
     status, asked = typed_at_a_terminal(house, "n\n", *CALL, "--request-id", "c1")
     assert status == 130
-    for named in ("+34660111222", "account legal", "60 s", "number 1 of at most 100 calls"):
+    for named in ("+34660111222", "account legal", "60 s", "call 1 of at most 100 on "):
         assert named in asked
     assert house.ledger.jobs.counts() == {}
 
@@ -81,7 +81,7 @@ def test_a_call_is_placed_only_when_it_is_confirmed(
     other = [*CALL[:-1], "B1", "--request-id", "c1", "--yes"]
     assert "request id" in house.run(*other).stderr
     _, asked = typed_at_a_terminal(house, "n\n", *CALL, "--request-id", "c2")
-    assert "number 2 of at most 100 calls" in asked
+    assert "call 2 of at most 100 on " in asked
     assert len(simulators.gsmblockchain.calls()) == 1
 
 

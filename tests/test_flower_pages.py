@@ -124,6 +124,7 @@ def _happen(house: Deployment, shown: Dashboard, app: Celery) -> dict[str, str]:
     call = {**ASKED, "request_id": "notice-of-termination-4711"}
     sent["call"] = house.send(app, "certified_call.request", **call).id
     sent["list"] = house.send(app, "recording.list", account="india").id
+    sent["plan"] = house.send(app, "nightly.plan").id
     sent["refused"] = house.send(
         app, "recording.download", account="india", recording_id="404404", request_id="appeal-7"
     ).id
@@ -135,7 +136,7 @@ def _happen(house: Deployment, shown: Dashboard, app: Celery) -> dict[str, str]:
     ):
         told = house.run(*arguments)
         assert told.returncode == 0, told.stdout + told.stderr
-    ends = dict.fromkeys(("india", "younger", "list"), "SUCCESS")
+    ends = dict.fromkeys(("india", "younger", "list", "plan"), "SUCCESS")
     ends |= {"mumbai": "RETRY", "call": "FAILURE", "refused": "FAILURE"}
     for name, state in ends.items():
         shown.task(sent[name], state)
@@ -164,6 +165,7 @@ def test_every_row_says_what_it_is_about(scene: Scene) -> None:
         re.fullmatch(r"india [0-9a-f]{8}/[0-9a-f]{8}", about) is not None for about in morning
     ] == [True]
     assert {about for name, about in listed if "export" not in name} == {
+        "",  # the plan is of no account
         "india",
         "india appeal-7",
         "legal notice-of-termination-4711",
@@ -185,6 +187,7 @@ def test_the_state_is_said_in_words(scene: Scene) -> None:
         r"WAITS: not ready yet .*, next try (\d{4}-\d\d-\d\d )?\d\d:\d\d UTC", part["result"]
     )
     assert scene.row(f"mumbai {DAY}", "export.run")["result"] == "WAITS: for 1 part"
+    assert scene.row("", "nightly.plan")["result"] == "DONE"
     refused = scene.row("india appeal-7", "recording.download")
     assert refused["result"].startswith("FAILED: Rejected: recording 404404: HTTP 404")
     done = scene.row(f"younger {DAY}", "export.run")
@@ -195,7 +198,7 @@ def test_the_state_is_said_in_words(scene: Scene) -> None:
 def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
     """Each row of a job, and its own page, has the command that shows it; it works unchanged."""
     for row in scene.rows():
-        has_job = row["name"] != "earwitness.recording.list"
+        has_job = row["name"] not in ("earwitness.recording.list", "earwitness.nightly.plan")
         assert ("earwitness show " in row["uuid"]) == has_job, row
     scene.open(f"/task/{scene.tasks['call']}")
     card = scene.page.value("document.querySelector('#earwitness-job').innerText")
