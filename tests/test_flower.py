@@ -152,8 +152,8 @@ def test_a_restart_keeps_the_tasks(house: Deployment) -> None:
 
 def saved(house: Deployment) -> int:
     """When Flower's file, whatever its database calls it, was last written as a whole."""
-    files = [path for path in house.folder.glob("flower.*") if "tmp" not in path.name]
-    return min((path.stat().st_mtime_ns for path in files if path.suffix != ".bak"), default=0)
+    files = [house.folder / f"flower{ending}" for ending in ("", ".db", ".dir", ".dat")]
+    return min((path.stat().st_mtime_ns for path in files if path.is_file()), default=0)
 
 
 def test_workers_that_are_gone_are_purged(house: Deployment) -> None:
