@@ -75,7 +75,9 @@ def machine() -> dict[str, str]:
 
 
 class Process:
-    """A process of ours in a group of its own, with its output in a file."""
+    """A process of ours in a group of its own, with its output in a file. A ``fresh`` one imports
+    everything itself.
+    """
 
     def __init__(
         self,
@@ -84,11 +86,12 @@ class Process:
         output: Path,
         *,
         folder: Path = ROOT,
+        fresh: bool = False,
     ) -> None:
         self.output = output
         self._file = output.open("ab")
         self.popen: subprocess.Popen[bytes] | Forked
-        if forked.can_be(command, environment, folder):
+        if not fresh and forked.can_be(command, environment, folder):
             outputs = (output, output)
             self.popen = Forked(command[2], command[3:], environment, folder, outputs)
             return

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+HOME_VARIABLE = "EARWITNESS_HOME"
 
 #: The one context for processes that fork from a loaded one: its server is started once, with what
 #: was asked to be loaded until then.
@@ -115,9 +116,10 @@ def run(
 
 def can_be(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> bool:
     """Whether a command can be started so: a module of this project's folder, under a Python that
-    nothing is told. In another application, our tasks would be there as well.
+    nothing is told, nor our modules where their home is: they read that while they are imported. In
+    another application, our tasks would be there as well.
     """
-    told = any(name.startswith("PYTHON") for name in environment)
+    told = any(name.startswith("PYTHON") or name == HOME_VARIABLE for name in environment)
     return not told and folder == ROOT and list(command[:2]) == [sys.executable, "-m"]
 
 

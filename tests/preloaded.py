@@ -6,7 +6,6 @@ is loaded by the new process. So is every module that imports one of these.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -57,6 +56,7 @@ LAYERS = ("config", "providers", "archive", "ledger", "tasks", "worker")
 _LOADED_LATER = {
     "config.celery": "it reads the settings",
     "worker.app": "it reads the settings",
+    "worker.flower.redaction": "it has a key of its process",
     "worker.health.heartbeat": "it has a thread",
     "worker.redis.tags": "it has the id of its process",
 }
@@ -73,6 +73,12 @@ def _modules() -> list[str]:
     return [name.removesuffix(".__init__") for name in names]
 
 
+def _is_left_out(error: ImportError) -> bool:
+    """Whether it is of ``from folder import module`` for one of these."""
+    name = str(error).partition("cannot import name '")[2].partition("'")[0]
+    return f"{error.name}.{name}" in _LOADED_LATER
+
+
 def _load() -> None:
     for name in _LIBRARIES:
         importlib.import_module(name)
@@ -80,8 +86,12 @@ def _load() -> None:
         # Python then refuses to import it.
         sys.modules[name] = None  # type: ignore[assignment]
     for name in _modules():
-        with contextlib.suppress(ImportError):
+        try:
             importlib.import_module(name)
+        except ImportError as error:
+            # One that imports a module of these; any other would be missing in production as well.
+            if error.name not in _LOADED_LATER and not _is_left_out(error):
+                raise
     for name in _LOADED_LATER:
         del sys.modules[name]
 

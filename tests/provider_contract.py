@@ -60,7 +60,9 @@ class House(Deployment):
     def celery(self, *arguments: str, name: str) -> Process:
         if self.module is None:
             return super().celery(*arguments, name=name)
-        return self._started(self._command("celery", "-A", "worker", *arguments), name)
+        # The first imports everything itself, the module before all of ours.
+        command = self._command("celery", "-A", "worker", *arguments)
+        return self._started(command, name, fresh=name == "worker")
 
     def hooks(self) -> Process:
         """Start the receiver of notifications."""
@@ -69,8 +71,9 @@ class House(Deployment):
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "tests.with_module", str(self.module), *words]
 
-    def _started(self, command: list[str], name: str) -> Process:
-        process = Process(command, self.environment, self.folder / f"{name}.log")
+    def _started(self, command: list[str], name: str, *, fresh: bool = False) -> Process:
+        output = self.folder / f"{name}.log"
+        process = Process(command, self.environment, output, fresh=fresh)
         self.processes.append(process)
         return process
 

@@ -13,7 +13,7 @@ from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, Process
 from .servers import Valkey
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 Deploy = Callable[..., Deployment]
 
@@ -44,7 +44,7 @@ def asked(calling: CallHouse) -> tuple[Any, Process]:
 def told(calling: CallHouse) -> Any:
     """What a caller is told who asks once more, as a lost result is asked for."""
     with calling.house.producer() as app:
-        return calling.ask(app, "r1").get(timeout=60)
+        return calling.ask(app, "r1").get(timeout=LOADED_SECONDS)
 
 
 def one_call(calling: CallHouse) -> None:
@@ -109,8 +109,8 @@ def test_a_task_that_nobody_knows_ends_nothing(deploy: Deploy, simulators: Simul
     with calling.house.producer() as app:
         unknown = app.send_task("earwitness.no.such", kwargs={}, queue="earwitness")
         with pytest.raises(Exception, match=r"earwitness\.no\.such"):
-            unknown.get(timeout=60)
-        assert calling.ask(app, "r1").get(timeout=60)["state"] == "done"
+            unknown.get(timeout=LOADED_SECONDS)
+        assert calling.ask(app, "r1").get(timeout=LOADED_SECONDS)["state"] == "done"
 
 
 REFUSED = re.compile("broker lost|Cannot connect to redis")
@@ -162,6 +162,6 @@ def test_a_redis_without_memory_loses_no_message_that_it_holds(
         for number in range(5):
             calling.in_state(f"r{number}", "done")
         client.config_set("maxmemory", "0")
-        assert calling.ask(app, "r5").get(timeout=60)["state"] == "done"
+        assert calling.ask(app, "r5").get(timeout=LOADED_SECONDS)["state"] == "done"
     assert worker.alive
     assert calling.placed() == 6

@@ -14,7 +14,7 @@ from .certified_calls import ASKED, CallHouse, call_house
 from .deployment import Deployment
 from .servers import free_port
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_call_is_placed_and_its_receipt_is_chained(calling: CallHouse, caller:
     """The caller is given the platform's number; the receipt holds the request and the answer's
     bytes, and lies under the chain.
     """
-    told = calling.ask(caller, "r1").get(timeout=60)
+    told = calling.ask(caller, "r1").get(timeout=LOADED_SECONDS)
     job = calling.in_state("r1", "done")
     call = calling.platform.calls()[0]
     assert told == {
@@ -60,8 +60,10 @@ def test_the_same_request_again_replays_the_first_outcome(
     calling: CallHouse, caller: Celery
 ) -> None:
     """Under any task id, in another notation of the same number, whatever the first outcome was."""
-    first = calling.ask(caller, "r1").get(timeout=60)
-    again = calling.ask(caller, "r1", phone="+34 660 111 222", country="es").get(timeout=60)
+    first = calling.ask(caller, "r1").get(timeout=LOADED_SECONDS)
+    again = calling.ask(caller, "r1", phone="+34 660 111 222", country="es").get(
+        timeout=LOADED_SECONDS
+    )
     assert again == first
     calling.platform.fault("call", "ko", message="no credit")
     for _ in range(2):
@@ -191,7 +193,7 @@ def test_a_platform_that_asks_to_wait_rests_for_every_call(
     calling: CallHouse, caller: Celery
 ) -> None:
     """After a 429 the other calls of the account are held back, and placed when it is over."""
-    answer = {"status": 429, "body": "empty", "retry_after": 3, "when": "before"}
+    answer = {"status": 429, "body": "empty", "retry_after": 12, "when": "before"}
     calling.platform.fault("call", "answer", **answer)
     with pytest.raises(Exception, match="429"):
         calling.ask(caller, "r1").get(timeout=60)

@@ -15,7 +15,6 @@ import pytest
 
 from .deployment import ROOT
 from .servers import Valkey, free_port
-from .waiting import LOADED_SECONDS
 
 #: What every script begins with.
 PREFACE = """
@@ -26,6 +25,9 @@ def send(client, **more):
     return client.recording.download(account="india", recording_id="7", **more)
 """
 Said = dict[str, Any]
+#: How soon an interpreter is over that waits for nothing, in the quickest of a few runs: what holds
+#: the machine up does not count.
+AT_ONCE_SECONDS, TRIES = 2.0, 5
 
 
 def run(script: str, *arguments: str, environment: dict[str, str] | None = None) -> Said:
@@ -75,20 +77,25 @@ def test_an_interpreter_ends_with_redis_dead() -> None:
     """Nobody listens, the client was not closed, a thread sends again and again: the process ends
     all the same.
     """
-    said = run(ENDING, f"redis://127.0.0.1:{free_port()}/0", "0")
-
-    assert said["told"] == "NotQueued"
-    assert said["ended"] < LOADED_SECONDS
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    for _ in range(TRIES):
+        said = run(ENDING, url, "0")
+        assert said["told"] == "NotQueued"
+        if said["ended"] < AT_ONCE_SECONDS:
+            return
+    raise AssertionError(f"it went on for {said['ended']:.1f} s")
 
 
 def test_an_interpreter_ends_with_redis_frozen(valkey: Valkey) -> None:
     """As above, with open connections to a Redis that has stopped answering."""
-    valkey._frozen = True
-    said = run(ENDING, valkey.url, str(valkey.pid))
-    valkey.thaw()
-
-    assert said["told"] == "MaybeQueued"
-    assert said["ended"] < LOADED_SECONDS
+    for _ in range(TRIES):
+        valkey._frozen = True
+        said = run(ENDING, valkey.url, str(valkey.pid))
+        valkey.thaw()
+        assert said["told"] == "MaybeQueued"
+        if said["ended"] < AT_ONCE_SECONDS:
+            return
+    raise AssertionError(f"it went on for {said['ended']:.1f} s")
 
 
 WAITING = """
@@ -134,9 +141,12 @@ def test_waits_in_several_processes(valkey: Valkey) -> None:
     """Each process listens on a connection of its own, also after a fork, and gets its result. An
     interpreter ends at once while a thread of it still waits.
     """
-    said = run(WAITING, valkey.url)
-    assert (said["mine"], said["end"]) == ([7], 0)
-    assert said["ended"] < LOADED_SECONDS
+    for _ in range(TRIES):
+        said = run(WAITING, valkey.url)
+        assert (said["mine"], said["end"]) == ([7], 0)
+        if said["ended"] < AT_ONCE_SECONDS:
+            return
+    raise AssertionError(f"it went on for {said['ended']:.1f} s")
 
 
 FORKING = """

@@ -19,6 +19,7 @@ from tasks.days.day import day_request, day_row
 from .deployment import Deployment, account_toml
 from .ledgers import claim_job, opened, running, with_parts
 from .recent_days import TODAY, ZONE
+from .waiting import LOADED_SECONDS
 
 DAY = timedelta(days=1)
 NUMBER = "+34600123456"
@@ -156,7 +157,9 @@ def test_retry_opens_the_work_again_without_redis(house: Deployment) -> None:
     old = failed(house.ledger, "r1")
     fresh = opened(house.ledger, "r2")
     house.valkey.stop()
-    done = house.run("retry", "r1", "--by", "ana", "--note", "the line is back", "--json")
+    done = house.run(
+        "retry", "r1", "--by", "ana", "--note", "the line is back", "--json", within=LOADED_SECONDS
+    )
     assert done.returncode == 0
     again = json.loads(done.stdout)
     assert (again["state"], again["request_id"]) == ("pending", "r1#2")
@@ -348,7 +351,7 @@ def test_export_needs_no_redis(house: Deployment) -> None:
     assert refused.returncode == 2
     assert house.ledger.jobs.counts() == {}
     span = ["--from", str(TODAY - 2 * DAY), "--to", str(TODAY - DAY)]
-    done = house.run("export", "--account", "india", *span)
+    done = house.run("export", "--account", "india", *span, within=LOADED_SECONDS)
     assert done.returncode == 0
     assert house.ledger.jobs.counts() == {"pending": 2}
     assert "Traceback" not in done.stderr

@@ -18,6 +18,7 @@ from ledger.ledger import Ledger
 
 from .deployment import Deployment, account_toml
 from .ledgers import pass_time, running
+from .waiting import LOADED_SECONDS
 
 CAP = Cap(100, "Europe/Madrid")
 PHONE = "+34660111222"
@@ -94,7 +95,7 @@ def test_resolve_ends_the_call_as_a_person_says(
     """
     job = undecided(house)
     house.valkey.stop()
-    done = house.run("resolve", "r1", outcome, *DECIDED, "--json")
+    done = house.run("resolve", "r1", outcome, *DECIDED, "--json", within=LOADED_SECONDS)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["state"] == state
     last = house.ledger.jobs.history(job.job_id)[-1]

@@ -31,7 +31,9 @@ def alone() -> Iterator[None]:
 
 
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo to its end as ``make demo`` does."""
+    """Run the demo to its end as ``make demo`` does. It starts the worker, the receiver, beat and
+    Flower as processes that import everything themselves, while other tests fork them.
+    """
     return subprocess.run(
         [sys.executable, "-m", "worker", "demo"],
         cwd=ROOT,

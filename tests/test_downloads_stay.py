@@ -20,7 +20,7 @@ from .deployment import Deployment, Process, account_toml
 from .hosts import Host
 from .simulators import Simulators
 from .test_transfers_survive import resumed_from
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 MB = 1_000_000
 SIZE = 30 * MB
@@ -105,7 +105,9 @@ def test_a_download_goes_on_where_its_bytes_are(moved: Moved) -> None:
     moved.process.stop()
     kept = held(moved.first)
     moved.first.worker_of_it()
-    eventually(lambda: held(moved.first) > kept, what="the transfer did not go on")
+    eventually(
+        lambda: held(moved.first) > kept, within=LOADED_SECONDS, what="the transfer did not go on"
+    )
     assert held(moved.other) == 0
     assert moved.resumed() == [kept]
     left = leave(moved.other, moved.part())

@@ -24,6 +24,8 @@ DAY = date(2026, 11, 10)
 EARLIER = "2026-11-09"
 ZONE = "Asia/Kolkata"
 WIDTH = 1440
+#: The call that a test decides; of the other one the others say that it needs a decision.
+DECIDED = "notice-of-eviction-4712"
 #: A browser without a password; Flower listens on this machine alone.
 OPEN = {"FLOWER_BASIC_AUTH": None, "FLOWER_UNAUTHENTICATED_API": "true"}
 #: Every row of the table as a reader of the page has it: the texts of its cells, by column.
@@ -82,8 +84,8 @@ def scene(
     deploy_for_module: Any,
     simulators_of_module: Simulators,
 ) -> Iterator[Scene]:
-    """A day that comes whole, one that is not ready, a call
-    that needs a decision, a list, a refusal; opened by an application, the planner and a command;
+    """A day that comes whole, one that is not ready, two calls
+    that need a decision, a list, a refusal; opened by an application, the planner and a command;
     and an account that is younger than Flower.
     """
     made = _accounts(simulators_of_module)
@@ -110,7 +112,7 @@ def _accounts(simulators: Simulators) -> dict[str, str]:
         account.configure(ready_after_polls=10_000 if name == "mumbai" else 0)
         sections[name] = account_toml(name, account.configuration())
     platform = simulators.gsmblockchain.account()
-    platform.fault("call", "reset")
+    platform.fault("call", "reset", times=2)
     sections["legal"] = account_toml("legal", platform.configuration())
     return sections
 
@@ -123,6 +125,10 @@ def _happen(house: Deployment, shown: Dashboard, app: Celery) -> dict[str, str]:
     }
     call = {**ASKED, "request_id": "notice-of-termination-4711"}
     sent["call"] = house.send(app, "certified_call.request", **call).id
+    shown.task(sent["call"], "FAILURE")
+    house.ledger.accounts.resume("legal")
+    call["request_id"] = DECIDED
+    sent["decided"] = house.send(app, "certified_call.request", **call).id
     sent["list"] = house.send(app, "recording.list", account="india").id
     sent["plan"] = house.send(app, "nightly.plan").id
     sent["refused"] = house.send(
@@ -137,7 +143,7 @@ def _happen(house: Deployment, shown: Dashboard, app: Celery) -> dict[str, str]:
         told = house.run(*arguments)
         assert told.returncode == 0, told.stdout + told.stderr
     ends = dict.fromkeys(("india", "younger", "list", "plan"), "SUCCESS")
-    ends |= {"mumbai": "RETRY", "call": "FAILURE", "refused": "FAILURE"}
+    ends |= {"mumbai": "RETRY", "decided": "FAILURE", "refused": "FAILURE"}
     for name, state in ends.items():
         shown.task(sent[name], state)
     return sent
@@ -169,6 +175,7 @@ def test_every_row_says_what_it_is_about(scene: Scene) -> None:
         "india",
         "india appeal-7",
         "legal notice-of-termination-4711",
+        f"legal {DECIDED}",
     }
 
 
@@ -215,9 +222,9 @@ def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
 def test_a_decision_is_shown(scene: Scene) -> None:
     """Once a person has decided, the row says what and who, in place of what waits."""
     decided = ("--placed", "--by", "ana", "--note", "the panel shows it")
-    told = scene.house.run("resolve", "notice-of-termination-4711", *decided)
+    told = scene.house.run("resolve", DECIDED, *decided)
     assert told.returncode == 0, told.stderr
-    task = scene.tasks["call"]
+    task = scene.tasks["decided"]
     said = "DONE: decided by ana: the call was placed; the panel shows it"
 
     def is_shown() -> bool:

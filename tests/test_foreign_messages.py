@@ -9,7 +9,7 @@ from typing import Any
 
 from .simulators import Simulators
 from .test_tasks import Deploy, opened
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 #: A person who must not stand in a log.
 _NAME = "Wilhelmina Quirrel"
@@ -65,7 +65,11 @@ def test_a_message_that_is_none_ends_no_worker_and_is_not_repeated(
             redis.lpush("earwitness", strange)
             redis.publish("/0.celery.pidbox", strange)
         assert house.ask("recording.get", recording_id=house.ids[0])["id"] == house.ids[0]
-        eventually(lambda: redis.hlen("earwitness.unacked") == 0, what="one stayed in hand")
+        eventually(
+            lambda: redis.hlen("earwitness.unacked") == 0,
+            within=LOADED_SECONDS,
+            what="one stayed in hand",
+        )
         assert worker.alive
         assert redis.llen("earwitness") == 0
         assert _NAME not in worker.log()

@@ -20,7 +20,7 @@ from .certified_calls import CallHouse, call_house
 from .deployment import Deployment
 from .servers import Valkey
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 Deploy = Callable[..., Deployment]
 
@@ -87,7 +87,11 @@ class Waiting:
         client = self.app.backend.client
         for queue in ("earwitness", "earwitness.due", "earwitness.downloads"):
             eventually(lambda queue=queue: client.llen(queue) == 0, what=f"{queue} is not served")
-        eventually(lambda: client.hlen("earwitness.unacked") == 0, what="one stayed in hand")
+        eventually(
+            lambda: client.hlen("earwitness.unacked") == 0,
+            within=LOADED_SECONDS,
+            what="one stayed in hand",
+        )
         job = self.calling.job("r1")
         assert job is not None
         assert _core(job) == _core(self.before)

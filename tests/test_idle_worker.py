@@ -12,7 +12,7 @@ from .deployment import ROOT, Deployment, account_toml
 from .servers import Valkey
 from .simulators import Simulators
 from .test_tasks import Deploy
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 #: What Celery sends without a job: it waits for messages, reports that it lives, and pings.
 _OF_CELERY = {"brpop", "publish", "ping"}
@@ -91,7 +91,9 @@ def test_a_flushed_redis_is_announced_to_again(
     idle_house(deploy, simulators, valkey)
     with valkey.client() as admin:
         admin.flushdb()
-        eventually(lambda: is_announced(admin), within=60, what="it is not announced again")
+        eventually(
+            lambda: is_announced(admin), within=LOADED_SECONDS, what="it is not announced again"
+        )
 
 
 def test_a_worker_is_among_the_holders_while_a_message_is_in_hand(

@@ -239,6 +239,7 @@ def test_a_lease_is_judged_by_the_holders_own_clock(open_ledger: OpenLedger) -> 
     job, lease = running(ledger)
     pass_time(ledger, -60, jobs.c.lease_until)
     lease.progress(within_seconds=-1)
+    assert lease.trusted_seconds() <= ledger.leases.seconds * 2 / 3
     while lease.trusted_seconds() > 0:
         time.sleep(0.05)
     assert ledger.lease_expiry.take_from_the_dead() == []

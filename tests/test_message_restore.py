@@ -18,7 +18,7 @@ from .malformed import VALUES, arguments, message
 from .redis_page import PASSWORD, denied, make_users
 from .servers import Valkey
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 Deploy = Callable[..., Deployment]
 
@@ -84,7 +84,7 @@ def test_a_mutex_that_a_killed_worker_left_delays_little(
         held(redis, [honest(), "earwitness", "earwitness"])
         calling.house.worker()
         eventually(lambda: calling.placed() == 1, what="it did not come back")
-        eventually(lambda: nothing_held(redis), what="it stayed in hand")
+        eventually(lambda: nothing_held(redis), within=LOADED_SECONDS, what="it stayed in hand")
 
 
 def test_bindings_that_others_write_lead_no_message_astray(
@@ -133,7 +133,9 @@ def test_what_is_held_and_is_no_message_is_set_aside(calling: CallHouse, valkey:
         redis.zadd(INDEX, {"nothing": 1, b"\xff": 1})
         held(redis, [honest(), "", "earwitness"], "dead.honest")
         worker = calling.house.worker()
-        eventually(lambda: nothing_held(redis), what="something stayed in hand")
+        eventually(
+            lambda: nothing_held(redis), within=LOADED_SECONDS, what="something stayed in hand"
+        )
         eventually(lambda: calling.placed() == 1, what="the honest one was not placed")
         assert worker.alive
         reasons = set_aside(redis)
@@ -157,7 +159,7 @@ def test_a_message_that_ends_workers_is_given_to_no_further_one(
         redis.zadd("earwitness.holders", {"busy": redis.time()[0] + 60})
         calling.house.worker()
         eventually(lambda: calling.placed() == 2, what="the others were not placed")
-        eventually(lambda: nothing_held(redis), what="one stayed in hand")
+        eventually(lambda: nothing_held(redis), within=LOADED_SECONDS, what="one stayed in hand")
         assert set_aside(redis) == [
             "a worker ended or failed 5 times while it had the message in hand"
         ]
@@ -178,7 +180,7 @@ def test_messages_of_one_name_are_two(calling: CallHouse, valkey: Valkey) -> Non
             redis.lpush("earwitness", json.dumps(honest(delivery_tag="1")))
         calling.house.worker()
         eventually(lambda: calling.placed() == 2, what="one was lost")
-        eventually(lambda: nothing_held(redis), what="one stayed in hand")
+        eventually(lambda: nothing_held(redis), within=LOADED_SECONDS, what="one stayed in hand")
 
 
 def test_it_is_done_under_a_prefix_with_the_rights_of_the_page(

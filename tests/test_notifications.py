@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +71,19 @@ def refused_since(ledger: Ledger, seconds: float, kind: str = NOTIFY) -> None:
                 )
 
     ledger.database.write(work)
+
+
+def test_a_success_comes_without_a_head_where_there_is_no_chain(
+    here: Ledger,  # noqa: F811
+    broker: Valkey,
+) -> None:
+    """The account has no entry of the chain yet: the result is there, ``chain_head`` is not."""
+    owe(here, "shop", kwargs={"job_id": "job", "result": {"path": "p"}})
+    discharge_due()
+    with broker.client() as client:
+        message = json.loads(client.lpop("shop"))  # type: ignore[arg-type]
+    _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    assert kwargs == {"job_id": "job", "result": {"path": "p"}}
 
 
 def test_queues_of_another_type_hold_up_no_other(here: Ledger, broker: Valkey) -> None:  # noqa: F811

@@ -15,7 +15,7 @@ from .deployment import Deployment
 from .malformed import message
 from .servers import Valkey
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 Deploy = Callable[..., Deployment]
 
@@ -68,7 +68,7 @@ def test_a_header_named_like_a_part_of_celery_s_request_changes_nothing(
         for one in sent:
             result = AsyncResult(one["headers"]["id"], app=app)
             assert result.get(timeout=90)["state"] == "done", one["headers"]
-        eventually(lambda: _is_served(redis), what="one stayed in hand")
+        eventually(lambda: _is_served(redis), within=LOADED_SECONDS, what="one stayed in hand")
     assert calling.placed() == len(sent)
     assert "Traceback" not in worker.log()
 
@@ -111,7 +111,7 @@ def test_what_fails_outside_a_task_takes_no_thread(calling: CallHouse, valkey: V
             "a worker ended or failed 5 times while it had the message in hand"
         }
         assert calling.ask(app, "honest").get(timeout=60)["state"] == "done"
-        eventually(lambda: _is_served(redis), what="one stayed in hand")
+        eventually(lambda: _is_served(redis), within=LOADED_SECONDS, what="one stayed in hand")
     assert worker.alive
     assert calling.placed() == 1
 

@@ -63,7 +63,7 @@ def test_a_hang_before_has_no_effect_yet(simulators: Simulators, visitor: Visito
 
 def test_a_hang_after_has_had_its_effect(simulators: Simulators, visitor: Visitor) -> None:
     """A hang after the effect: no answer in time, but the export is there."""
-    visitor.account.fault("export", "hang", seconds=30, when="after")
+    visitor.account.fault("export", "hang", seconds=600, when="after")
     with pytest.raises(httpx.ReadTimeout):
         visitor.ask("POST", f"{LISTING}/export", json={}, timeout=1)
     eventually(lambda: len(simulators.log.exports(visitor.account.username)) == 1)
