@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from config.queues import OLDEST
+from config.queues import OLDEST, TICKED
 from config.settings import settings
 from worker.redis import queue_depths
 from worker.redis.queue_depths import RedisState
@@ -171,3 +171,16 @@ def test_the_rule_for_workers_allows_it(redis: Valkey, monkeypatch: pytest.Monke
         assert state.depths["earwitness"].age > 0
         client.delete("earwitness", OLDEST)
     assert denied(redis) == set()
+
+
+def test_a_tick_that_cannot_be_read_is_unknown(redis: Valkey) -> None:
+    """A key of another type under the tick's name hides neither the queues nor the results."""
+    with redis.client() as client:
+        client.delete(TICKED)
+        client.lpush(TICKED, "no time")
+        try:
+            state = queue_depths.look()
+        finally:
+            client.delete(TICKED)
+    assert (state.broker, state.results, state.error, state.ticked_at) == (True, True, None, None)
+    assert state.depths

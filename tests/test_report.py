@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import stat
 import subprocess
 import sys
@@ -207,3 +209,19 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         replace_text(tmp_path / "folder", "text")
     assert {one.name for one in tmp_path.iterdir()} == {"384.html", "438.html", "folder", "new"}
+
+
+def test_a_folder_that_cannot_be_flushed_still_gets_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some shares refuse to flush a folder: the new file is in place, so nothing failed."""
+    fsync = os.fsync
+
+    def of_a_share(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", of_a_share)
+    replace_text(tmp_path / "report", "new")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report", "new")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -400,3 +402,35 @@ def free(disk: Path) -> int:
     """The bytes that are free on a disk."""
     state = os.statvfs(disk)
     return state.f_bavail * state.f_frsize
+
+
+def test_a_new_part_that_another_process_locks_first_is_left_to_it(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that removes parts can lock a new part first; the caller gets another."""
+    flock, refused = fcntl.flock, list[str]()
+
+    def contended(file: int, operation: int) -> None:
+        name = str(Path(f"/proc/self/fd/{file}").readlink())
+        if "~" in name and not refused:
+            refused.append(name)
+            raise BlockingIOError
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", contended)
+    with spool.part("a"), spool.part("a") as part:
+        assert refused
+        assert str(part.path) not in refused
+
+
+def test_a_cleanup_that_fails_does_not_hide_the_error(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share that fails says why the download failed, not that it could not be looked at."""
+
+    def stale(_: Path) -> bool:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with pytest.raises(NoSpace), spool.part("a"):  # noqa: PT012
+        monkeypatch.setattr(Path, "exists", stale)
+        raise NoSpace("a", "the disk is full")

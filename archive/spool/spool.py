@@ -92,9 +92,10 @@ class Spool:
         path, lock = self._longest(name)
         other = None
         if lock is None:
-            other, path = path, self.directory / f"{name}~{secrets.token_hex(8)}.part"
+            other = path
+        while lock is None:  # a process that removes parts can lock a new one first
+            path = self.directory / f"{name}~{secrets.token_hex(8)}.part"
             lock = _lock(path, create=True)
-            assert lock is not None, "another process locked a random new name"
         try:
             part = PartialDownload(path, name, self.reserve_bytes)
             try:
@@ -105,8 +106,9 @@ class Spool:
                 try:
                     yield part
                 finally:
-                    if not path.exists():
-                        self._remove_parts(name)
+                    with suppress(OSError):  # a sweep removes them later
+                        if not path.exists():
+                            self._remove_parts(name)
             finally:
                 part.close()
         finally:

@@ -71,7 +71,8 @@ def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
 def replace_text(path: Path, text: str, mode: int = 0o600) -> None:
     """Write a file as a whole in place of an older one: a reader sees the old text or the new.
 
-    ``mode`` are the new file's rights, less the umask. Raises OSError; the older file then stays.
+    ``mode`` are the new file's rights, less the umask. Raises OSError; the older file then
+    stays. The new name may not survive a power cut where the system cannot flush the folder.
     """
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -81,7 +82,8 @@ def replace_text(path: Path, text: str, mode: int = 0o600) -> None:
             written.flush()
             os.fsync(file)
         unfinished.replace(path)
-        flush_folder(path.parent)
+        with suppress(OSError):  # some shares refuse it; the new file is in place
+            flush_folder(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -26,6 +26,9 @@ Judge = Callable[[str, list[str]], None]
 #: What a read asks for at least.
 _READ_BYTES = 64 * 1024
 
+#: With more than this left of a body, copying the rest costs more than a new connection.
+_LARGE_REST = 1 << 20
+
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
@@ -89,9 +92,10 @@ class Transport(httpx.HTTPTransport):
 def large_pieces(response: httpx.Response, length: int | None) -> Iterator[bytes]:
     """Yield a body that is not chunked as its bytes arrive, up to 1 MiB at a time.
 
-    If its Content-Length is known, the bytes come from the connection itself, from the second piece
-    on: h11 and httpcore would copy each of them four times. The connection then serves no further
-    request; closing the response closes it. Raises what httpx raises. Bodies of another transport
+    If more than 1 MiB of its Content-Length is left after the first piece, the rest comes from the
+    connection itself: h11 and httpcore would copy each byte four times. The connection then serves
+    no further request; closing the response closes it. After a smaller body the connection can
+    serve the next request. Raises what httpx raises. Bodies of another transport
     come through httpx alone.
     """
     connection = response.extensions.get("network_stream")
@@ -99,10 +103,13 @@ def large_pieces(response: httpx.Response, length: int | None) -> Iterator[bytes
     if stream is not None:
         stream.reads.enlarge()
     # The connection is closed with this iterator, which the loop keeps.
+    is_first = True
     for piece in response.iter_raw():
         yield piece
-        if stream is not None and length is not None:
-            yield from _rest(stream, response.request, length - len(piece))
+        left = 0 if length is None or not is_first else length - len(piece)
+        is_first = False
+        if stream is not None and left > _LARGE_REST:
+            yield from _rest(stream, response.request, left)
             return
 
 
@@ -190,6 +197,7 @@ class _Stream(httpcore.NetworkStream):
         return self.reads.read(max_bytes, timeout=_left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.reads.restrain()  # the answer to this request may be chunked
         self._inner.write(buffer, timeout=_left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:

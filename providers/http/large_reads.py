@@ -42,6 +42,10 @@ class LargeReads:
         """
         self._is_enlarged = True
 
+    def restrain(self) -> None:
+        """Return no more than is asked for from now on."""
+        self._is_enlarged = False
+
     def read(self, max_bytes: int, timeout: float | None) -> bytes:
         """Wait until bytes arrive, ``timeout`` seconds at most, and return those that are there.
 

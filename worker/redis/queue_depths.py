@@ -6,8 +6,10 @@ queue notes that time in Redis, where every worker finds it, also one that was s
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +26,8 @@ from config.settings import settings
 from tasks.nights import ticks
 
 from .connecting import connected
+
+_log = logging.getLogger(__name__)
 
 QUEUES = (FRONT_DOOR, DUE, DOWNLOADS)
 #: Under the time for which a scrape waits.
@@ -73,7 +77,7 @@ def look() -> RedisState:
             client.ping()
             depths, refused = _depths_or_error(client)
             lost = _results_error(client)
-            ticked_at = None if refused else ticks.last(client)
+            ticked_at = None if refused else _ticked_at(client)
             return RedisState(refused is None, lost is None, depths, refused or lost, ticked_at)
     except (RedisError, OSError) as error:
         return RedisState(broker=False, results=False, depths={}, error=error)
@@ -92,6 +96,22 @@ def _results_error(client: Redis) -> Exception | None:
     except NoPermissionError as error:
         return error
     return None
+
+
+def _ticked_at(client: Redis) -> datetime | None:
+    try:
+        return ticks.last(client)
+    except ResponseError as error:
+        _warn_of_tick(str(error))
+        return None
+
+
+@functools.cache
+def _warn_of_tick(error: str) -> None:
+    """Warn once in a process, not at every look."""
+    _log.warning(
+        "the last tick of beat cannot be read from Redis (%s); it counts as unknown", error
+    )
 
 
 def _depth(client: Redis, queue: str) -> Depth:
