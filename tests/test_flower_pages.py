@@ -213,12 +213,12 @@ def test_the_command_of_every_job_is_ready(scene: Scene) -> None:
 
 
 def test_a_decision_is_shown(scene: Scene) -> None:
-    """Once a person has decided, the row says what and who, in place of what waits."""
+    """Once a person has decided, the row says what, in place of what waits."""
     decided = ("--placed", "--by", "ana", "--note", "the panel shows it")
     told = scene.house.run("resolve", "notice-of-termination-4711", *decided)
     assert told.returncode == 0, told.stderr
     task = scene.tasks["call"]
-    said = "DONE: decided by ana: the call was placed; the panel shows it"
+    said = "DONE: decided: the call was placed; run earwitness show"
 
     def is_shown() -> bool:
         return any(row["uuid"] == task and row["words"] == said for row in rows())
