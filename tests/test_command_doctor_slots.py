@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from redis import Redis
 
 from config.queues import OLDEST
-from worker.commands.doctor import slots
+from ledger.errors import LedgerAway
+from worker.commands.doctor import configuration, slots
+from worker.redis.queue_depths import Depth
 
 from .deployment import Deployment, account_toml
 from .simulators import Simulators
@@ -69,3 +72,29 @@ def test_a_free_worker_or_one_that_names_no_slots_is_no_complaint(
     }
     found = list(slots.examined(dict.fromkeys(states, ALL), shown, has_ledger=False))
     assert [(one.level, one.meaning) for one in found] == [("ok", one) for one in meanings]
+
+
+def test_a_ledger_that_is_slow_costs_only_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every slot is busy and the ledger does not answer: the messages are told, and that the due
+    jobs are unknown.
+    """
+
+    def stats(**_: object) -> None:
+        raise LedgerAway("the ledger did not answer within 2 s")
+
+    away = SimpleNamespace(stats=stats)
+    for module in (slots, configuration):
+        monkeypatch.setattr(module, "ledger", lambda: away)
+    depths = {"earwitness": Depth(3, 10.0)}
+    for waiting, told in ((depths, "earwitness has 3 messages"), ({}, "no message waits")):
+        look = SimpleNamespace(look=lambda waiting=waiting: SimpleNamespace(depths=waiting))
+        monkeypatch.setattr(slots, "queue_depths", look)
+        full = {"a": {"phase": "working", "slots": 2, "slots_in_use": 2}}
+        (found,) = slots.examined({"a": ALL}, full, has_ledger=True)
+        assert found.level == "warning"
+        assert told in found.meaning
+        unknown = "how many jobs are due is unknown: the ledger did not answer within 2 s"
+        assert unknown in found.meaning
+    (orphans,) = configuration._orphans(set())
+    assert orphans.level == "warning"
+    assert "did not answer" in orphans.meaning

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery.events.state import Task
+from celery.events.state import State, Task
 
+from tasks.runtime import job_events
 from tasks.runtime.job_events import DECIDED, FIELD
 from worker.flower.dashboard import _masking_events
 from worker.flower.events import well_formed
@@ -191,11 +193,60 @@ def test_a_decision_is_shown_at_every_task_of_its_job() -> None:
     state = SimpleNamespace(tasks=SimpleNamespace(data=tasks))
     passed_on: list[Any] = []
     listen = _masking_events(lambda _, event: passed_on.append(event))
-    decided = "Rejected('not done: decided by ana: the call was not placed')"
+    tasks["again"] = JobTask(
+        uuid="again", state="SUCCESS", **{FIELD: {"job_id": JOB, "state": "done"}}
+    )
+    decided = "Rejected('not done: decided by ana: the call was not placed; María López')"
     for job_id in (JOB, JOB.replace("56d26f73", "22222222")):
         about = {FIELD: {"job_id": job_id, "state": "failed"}}
         listen(state, {**SENT, "type": DECIDED, "exception": decided, **about})
     words = {name: one.words for name, one in tasks.items()}
-    said = "FAILED: Rejected: decided by ana: the call was not placed"
-    assert words == {"opened": said, "joined": said, "other": "NEEDS A DECISION"}
+    said = "FAILED: Rejected: decided: the call was not placed"
+    shown = {"opened": said, "joined": said, "other": "NEEDS A DECISION", "again": "DONE"}
+    assert words == shown
+    assert tasks["again"].exception is None
+    read = pickle.loads(pickle.dumps(tasks["joined"]))  # Flower restarts
+    read.__class__ = JobTask
+    assert read.words == said
     assert passed_on == []
+
+
+def test_a_decision_changes_no_state_in_other_monitors() -> None:
+    """Celery's own state takes every `task-` event for a state of the task."""
+    state = State()
+    failed = {**SENT, "type": "task-failed", "exception": "Uncertain('x')", "local_received": 1.7e9}
+    decided = {**failed, "type": DECIDED, "timestamp": 1.8e9, "local_received": 1.8e9}
+    for event in (failed, decided):
+        state.event({**event, "clock": 1, "pid": 1, "utcoffset": 0})
+    assert state.tasks["a-task"].state == "FAILURE"
+    assert well_formed({**SENT, "type": DECIDED})[0]["type"] == DECIDED
+
+
+@pytest.mark.parametrize("error", [None, "stored"])
+def test_a_decision_is_told_without_what_the_person_wrote(
+    monkeypatch: pytest.MonkeyPatch, error: str | None
+) -> None:
+    """The note and the name stay in the ledger and the receipt."""
+    sent: list[Any] = []
+    dispatcher = SimpleNamespace(send=lambda *kind, **fields: sent.append((kind, fields)))
+    events = SimpleNamespace(default_dispatcher=lambda: nullcontext(dispatcher))
+    monkeypatch.setattr(job_events, "current_app", SimpleNamespace(events=events))
+    monkeypatch.setattr(job_events, "known_account", lambda _: True)
+    about = {"job_id": JOB, "account": "legal_es", "request_id": "r1", "day": None}
+    reason = "decided by Ana Ruiz: the call was placed; customer María López confirmed"
+    job: Any = SimpleNamespace(**about, task_id="t", state="done", error=error, reason=reason)
+    job_events.announce_decision(job)
+    assert len(sent) == 1
+    assert not any(word in repr(sent) for word in ("María", "López", "Ana", "Ruiz", "customer"))
+    placed = "not placed" if error else "placed"
+    assert f"decided: the call was {placed}; run earwitness show 56d26f73" in repr(sent)
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_the_answer_of_a_decided_job_is_shown_without_its_note(quote: str) -> None:
+    """Its caller gets the note; Flower does not show it."""
+    said = "not done: decided by Ana: the call was not placed; María López's son; to place the call"
+    shown = masked_event(
+        {**SENT, "type": "task-failed", "exception": f"Rejected({quote}{said}{quote})"}
+    )
+    assert shown["exception"] == "Rejected('not done: decided: the call was not placed')"

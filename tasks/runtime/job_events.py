@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from celery import Task, current_app
 
-from config.masking import mask, mask_field
+from config.masking import mask_field
 from ledger.core.job import Job
 from tasks import errors
 
@@ -25,8 +25,9 @@ _log = logging.getLogger(__name__)
 
 #: The field of an event, and the key of the same mapping in a task's request.
 FIELD = "earwitness"
-#: The event that a person decided what became of a job whose tasks have failed.
-DECIDED = "task-decided"
+#: The event that a person decided what became of a job whose tasks have failed. Outside the group
+#: of `task-` events: every monitor takes each of those for a state of the task.
+DECIDED = "earwitness-decided"
 #: The key of a task's request under which the worker puts a weak reference to what sends events.
 SENDER = "earwitness_sender"
 #: The state of a task that waits for the job of another task.
@@ -115,16 +116,19 @@ def note(task: Task, job: Job) -> None:
 def announce_decision(job: Job) -> None:
     """Let Flower show a person's decision at every task of the job, all of which have failed.
 
-    Redis that is away, or slow, is only logged: the ledger has the decision.
+    What the person wrote stays in the ledger and the receipt: a note names people. Redis that is
+    away, or slow, is only logged: the ledger has the decision.
     """
     about = shown(account=job.account, request_id=job.request_id, day=job.day, job_id=job.job_id)
     told = {FIELD: {**about, "state": job.state}}
-    error = errors.Rejected(job.reason) if job.error else errors.Uncertain(job.reason)
+    what = f"decided: the call was {'not ' if job.error else ''}placed"
+    said = f"{what}; run earwitness show {job.job_id[:8]}"
+    error = errors.Rejected(f"not done: {said}") if job.error else errors.Uncertain(said)
     events = current_app.events
 
     def publish() -> None:
         with events.default_dispatcher() as dispatcher:
-            dispatcher.send(DECIDED, uuid=job.task_id, exception=mask(repr(error)), **told)
+            dispatcher.send(DECIDED, uuid=job.task_id, exception=repr(error), **told)
 
     try:
         Background(publish, "decision-event").result(_PATIENCE_SECONDS)

@@ -221,10 +221,13 @@ def _masking_events(keep: Callable[[Any, Any], None]) -> Callable[[Any, Any], No
 
 
 def _note_decision(state: Any, event: dict[str, Any]) -> None:
-    """Show a decision at every task of its job that Flower knows; the tasks have failed before."""
+    """Show a decision at every failed task of its job that Flower knows. A caller that asked again
+    after the decision has a task that succeeded.
+    """
     heard = event.get(FIELD) or {}
     for task in list(state.tasks.data.values()):
-        if heard.get("job_id") and job_of(task).get("job_id") == heard["job_id"]:
+        is_of_job = heard.get("job_id") and job_of(task).get("job_id") == heard["job_id"]
+        if is_of_job and task.state == states.FAILURE:
             decided = {FIELD: merged_job(job_of(task), heard), "exception": event.get("exception")}
             task.__dict__.update(decided)
 

@@ -19,12 +19,14 @@ from typing import Any
 from celery.events import EventReceiver
 
 from config.printable import printable
-from tasks.runtime.job_events import FIELD
+from tasks.runtime.job_events import DECIDED, FIELD
 
 _log = logging.getLogger(__name__)
 
-#: Workers send these three; tasks may define custom states.
-_TYPE = re.compile(r"worker-(?:online|heartbeat|offline)|task-[a-z][a-z_-]{0,39}")
+#: Workers send these three; tasks may define custom states; a decision is ours.
+_TYPE = re.compile(
+    rf"worker-(?:online|heartbeat|offline)|task-[a-z][a-z_-]{{0,39}}|{re.escape(DECIDED)}"
+)
 #: Characters. Celery truncates arguments and results to 1,024.
 _MAX_NAME, _MAX_TEXT = 255, 1 << 12
 #: The largest integer that every JSON parser reads exactly.

@@ -29,6 +29,8 @@ _OUR_ERRORS = frozenset(name for name, value in vars(errors).items() if isinstan
 #: The repr of a listing (tasks/recordings/tasks.py).
 _LISTING = re.compile(r"<\d{1,6} [a-z]{1,20}>")
 _RAISED = re.compile(r"(?:\w+\.)*(\w+)\(")
+#: What a person wrote about a decision names people (ledger/call_outcomes.py).
+_DECISION = re.compile(r"\bdecided by .*?: the call was (not )?placed\b", re.DOTALL)
 _FRAME = re.compile(r'^ +File "[^"]*", line \d+', re.MULTILINE)
 #: Keeps different ids distinct after masking. Random, so that nobody can find an id by guessing.
 _KEY = secrets.token_bytes(16)
@@ -92,7 +94,12 @@ def masked_exception(text: str) -> str:
     raised = _RAISED.match(text)
     if raised is None:
         return _HIDDEN
-    return mask(text) if raised[1] in _OUR_ERRORS else f"{raised[1]}({_HIDDEN})"
+    if raised[1] not in _OUR_ERRORS:
+        return f"{raised[1]}({_HIDDEN})"
+    if decided := _DECISION.search(text):
+        what = f"decided: the call was {decided[1] or ''}placed"
+        return f"{raised[1]}({('not done: ' if decided[1] else '') + what!r})"
+    return mask(text)
 
 
 def masked_traceback(text: Any) -> str:

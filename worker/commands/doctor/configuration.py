@@ -10,6 +10,7 @@ from celery import Celery
 from config.fingerprints import aliases, differences, fingerprints
 from config.settings import settings
 from ledger.core import states
+from ledger.errors import LedgerError
 from tasks.runtime.context import ledger
 from worker.health.configuration import CONFIGURATION_COMMAND
 
@@ -79,7 +80,16 @@ def _named(ours: dict[str, str], theirs: dict[str, str]) -> str:
 def _orphans(known: set[str]) -> Iterator[Finding]:
     """Find open jobs of accounts that neither this host nor any worker knows."""
     orphans: dict[str, int] = {}
-    for row in ledger().stats(patience_seconds=_SECONDS).jobs:
+    try:
+        rows = ledger().stats(patience_seconds=_SECONDS).jobs
+    except LedgerError as failure:
+        yield warning(
+            _SUBJECT,
+            f"whether open jobs belong to accounts that no worker knows is unknown: {failure}",
+            "check EARWITNESS_LEDGER_URL and its server, then run doctor again",
+        )
+        return
+    for row in rows:
         if row.state in states.OPEN and row.account not in known:
             orphans[row.account] = orphans.get(row.account, 0) + int(row.jobs)
     for alias, count in sorted(orphans.items()):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ledger.errors import LedgerError
 from tasks.runtime.context import ledger
 from worker.health.heartbeat_files import DRAINING
 from worker.redis import queue_depths
@@ -62,12 +63,15 @@ def examined(
         return
     names = sorted(name for name in full if queues.get(name, set()) & set(stuck))
     slots = sum(working[name]["slots"] for name in names)
-    waiting = list(_backlogs(stuck, has_ledger=has_ledger))
-    what = "; ".join(map(str, waiting)) or "nothing waits"
+    due, unknown = _due(has_ledger=has_ledger)
+    waiting = list(_backlogs(stuck, due))
+    what = "; ".join(map(str, waiting)) or ("no message waits" if unknown else "nothing waits")
+    if unknown:
+        what += f"; how many jobs are due is unknown: {unknown}"
     meaning = f"every slot of {', '.join(names)} is in use ({slots} of {slots}): {what}"
-    if not waiting:
+    if not waiting and not unknown:
         yield ok(_SUBJECT, meaning)
-    elif max(one.age for one in waiting) < _LATE_SECONDS:
+    elif max((one.age for one in waiting), default=0.0) < _LATE_SECONDS:
         yield warning(_SUBJECT, meaning, _ADVICE)
     else:
         yield error(_SUBJECT, meaning, _ADVICE)
@@ -79,11 +83,20 @@ def _is_full(queue: str, queues: Mapping[str, Collection[str]], full: Collection
     return bool(consumers) and all(name in full for name in consumers)
 
 
-def _backlogs(queues: Iterable[str], *, has_ledger: bool) -> Iterator[_Backlog]:
+def _due(*, has_ledger: bool) -> tuple[dict[str, Any], str]:
+    """Return the due jobs of each queue, and why they are unknown."""
+    if not has_ledger:
+        return {}, ""
+    try:
+        rows = ledger().stats(patience_seconds=_LEDGER_SECONDS).due
+    except LedgerError as failure:
+        return {}, str(failure)
+    return {row.queue: row for row in rows}, ""
+
+
+def _backlogs(queues: Iterable[str], due: Mapping[str, Any]) -> Iterator[_Backlog]:
     """Yield what waits for these queues: most due jobs have no message yet."""
     depths = queue_depths.look().depths
-    rows = ledger().stats(patience_seconds=_LEDGER_SECONDS).due if has_ledger else []
-    due = {row.queue: row for row in rows}
     for queue in queues:
         depth, row = depths.get(queue), due.get(queue)
         messages, jobs = depth.messages if depth else 0, row.jobs if row else 0

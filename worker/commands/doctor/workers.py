@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from config.queues import LISTENING
 from config.settings import Settings
+from ledger.errors import LedgerError
 from tasks.runtime.context import ledger
 from worker.commands.publisher import announcing
 from worker.control_names import STATE_COMMAND
@@ -47,7 +48,6 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             yield from _consumers(answers, drained, reconnecting, lately)
             yield from _drained(drained, states)
             yield from _late(states)
-            yield from slots.examined(answers, states, has_ledger=identity not in (None, UNKNOWN))
             yield from _duplicate_names([name for reply in replies for name in reply])
             if replies:
                 yield from _misconsumers(answers, _times(app, len(replies)).keys())
@@ -56,6 +56,7 @@ def examined(settings: Settings, identity: str | None) -> Iterator[Finding]:
             if answers and has_ledger:
                 yield from _hosts(sorted(answers))
                 yield from _clocks(app, len(answers))
+            yield from slots.examined(answers, states, has_ledger=has_ledger)
     except (OperationalError, RedisError, OSError) as failure:
         meaning, advice = diagnose(failure)
         yield error(_SUBJECT, f"could not be reached: Redis {meaning}", advice)
@@ -201,9 +202,17 @@ def _hosts(workers: list[str]) -> Iterator[Finding]:
 
 def _clocks(app: Celery, count: int) -> Iterator[Finding]:
     """Compare each worker's clock with the ledger's, which decides all times."""
-    before = ledger().database.time()
-    times = _times(app, count)
-    after = ledger().database.time()
+    try:
+        before = ledger().database.time()
+        times = _times(app, count)
+        after = ledger().database.time()
+    except LedgerError as failure:
+        yield warning(
+            _SUBJECT,
+            f"their clocks could not be compared with the ledger's: {failure}",
+            "check EARWITNESS_LEDGER_URL and its server, then run doctor again",
+        )
+        return
     apart = {name: max(at - after, before - at) for name, at in times.items()}
     for name, seconds in sorted(apart.items()):
         if seconds > _MOST_SECONDS_APART:
