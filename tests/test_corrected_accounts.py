@@ -11,18 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from config.fingerprints import of_account
-from config.settings import load
+from config.reloading import reload_accounts
+from config.settings import load, settings
 from ledger.core import held
 from ledger.core.held import ACCOUNT, CREDENTIALS, DISK
 from ledger.core.pauses import REFUSED_CREDENTIALS
 from ledger.core.schema import jobs
 from ledger.ledger import Ledger
+from providers.errors import BadCredentials
+from tasks.runtime import context
+from tasks.runtime.corrected_accounts import try_again
+from tasks.runtime.error_policy import apply_error_policy
+from tasks.runtime.runner import Attempt, Ended, carry_out
 
 from .deployment import Deployment, Process, account_toml
 from .ledgers import opened, pass_time, running
 from .simulators import Simulators
+from .test_nights import planner
 from .waiting import eventually
 
 DAY, ZONE = date(2026, 11, 10), "Asia/Kolkata"
@@ -211,6 +219,54 @@ def test_a_corrected_account_is_tried_at_once_after_a_reload(
         india.says()
         assert "changed india" in india.house.run("reload").stdout
         assert asked.get(timeout=60)["archived"] == 1
+
+
+@pytest.mark.parametrize("when", ["before the pause begins", "before the job waits"])
+def test_an_account_that_is_corrected_while_its_refusal_is_noted_is_tried_at_once(
+    deploy: Callable[..., Deployment],
+    simulators: Simulators,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """The reload has ended pauses and hastened jobs just before: no pause and no wait is left, and
+    the new account is not noted as refused.
+    """
+    india = India(deploy, simulators)
+
+    def is_corrected(*_: object) -> None:
+        india.says()
+        reload_accounts()
+        if when == "before the job waits":
+            try_again(["india"])
+
+    def run(attempt: Attempt) -> Ended:
+        with apply_error_policy(attempt, waits_for_credentials=True):
+            raise BadCredentials("vonage", "HTTP 401")
+
+    def at_pause(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "postponed_because" in statement and when == "before the pause begins":
+            is_corrected()
+
+    def then_corrected(attempt: Attempt) -> Ended:
+        try:
+            return run(attempt)
+        finally:
+            if when == "before the job waits":
+                is_corrected()
+
+    with planner(india.house, monkeypatch):
+        job = opened(india.house.ledger, account="india")
+        claimed = context.ledger().execution.claim(job.job_id)
+        assert claimed is not None
+        event.listen(Engine, "before_cursor_execute", at_pause)
+        try:
+            job = carry_out(Attempt(*claimed, task_id="test"), then_corrected)
+        finally:
+            event.remove(Engine, "before_cursor_execute", at_pause)
+        assert context.ledger().accounts.pause("india") is None
+        assert (job.next_attempt_at or 0) <= context.ledger().database.time()
+        note, now = job.work[held.REFUSED_ACCOUNT], settings().accounts["india"]
+        assert note["fingerprint"] != of_account(settings(), now, note["salt"])
 
 
 @pytest.mark.soak
