@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, SecretStr
 
 from . import sentinels
-from .accounts import keys
+from .accounts import Account, keys
 from .settings import Settings
 from .version import VERSION
 
@@ -59,23 +59,24 @@ def fingerprints(settings: Settings, salt: str) -> dict[str, str]:
     for name in sorted(Settings.model_fields.keys() - _OF_THE_HOST):
         value = getattr(settings, name)
         found |= _of_value(f"EARWITNESS_{name.upper()}", value, key, is_keyed=bool(passwords))
-    for alias, account in settings.accounts.items():
-        for name in keys(type(account)):
-            value = getattr(account, name)
-            found |= _of_value(f"accounts.{alias}.{name}", value, key, is_keyed=bool(passwords))
+    for account in settings.accounts.values():
+        found |= _of_fields(account, key, is_keyed=bool(passwords))
     return found
 
 
-def of_account(settings: Settings, alias: str, salt: str) -> str | None:
+def of_account(settings: Settings, account: Account, salt: str) -> str | None:
     """Return one fingerprint of all fields of an account, secrets included; None without a password
     that keys it.
+
+    The ledger keeps it. So the ledger's own password, which everybody who reads the ledger or a
+    backup of it may know, does not count.
     """
-    passwords = _passwords(settings)
+    passwords = _passwords(settings, with_ledger=False)
     if not passwords:
         return None
-    found = fingerprints(settings, salt)
-    fields = sorted(one for one in found.items() if one[0].startswith(f"accounts.{alias}."))
-    return _fingerprint(_key(passwords, salt), alias, repr(fields))
+    key = _key(passwords, salt)
+    fields = sorted(_of_fields(account, key, is_keyed=True).items())
+    return _fingerprint(key, account.alias, repr(fields))
 
 
 def differences(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
@@ -108,6 +109,14 @@ def aliases(found: dict[str, str]) -> set[str]:
     return {name.split(".")[1] for name in found if name.startswith("accounts.")}
 
 
+def _of_fields(account: Account, key: bytes, *, is_keyed: bool) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in keys(type(account)):
+        value = getattr(account, name)
+        found |= _of_value(f"accounts.{account.alias}.{name}", value, key, is_keyed=is_keyed)
+    return found
+
+
 def _of_value(name: str, value: object, key: bytes, *, is_keyed: bool) -> Iterator[tuple[str, str]]:
     if isinstance(value, BaseModel):
         for inner in type(value).model_fields:
@@ -127,9 +136,9 @@ def _fingerprint(key: bytes, name: str, value: str) -> str:
     return hmac.new(key, whole, hashlib.sha256).hexdigest()[:_LENGTH]
 
 
-def _passwords(settings: Settings) -> tuple[str, ...]:
+def _passwords(settings: Settings, *, with_ledger: bool = True) -> tuple[str, ...]:
     """Return the deployment's own passwords, none of which is an account's."""
-    addresses = (settings.ledger_url, settings.redis_url)
+    addresses = [settings.ledger_url] * with_ledger + [settings.redis_url]
     found = [urlsplit(one.get_secret_value()).password or "" for one in addresses]
     if password := sentinels.password(settings.redis_url.get_secret_value()):
         found.append(password)

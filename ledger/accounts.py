@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, or_, select, update
 
 from .core.database import Database, insert_into, now
+from .core.pauses import Pause, combined, remembered
 from .core.prepared import Prepared, parameter
 from .core.schema import accounts
 
@@ -148,32 +149,36 @@ class Accounts:
         )
 
     def postpone(self, alias: str, seconds: float, because: str) -> None:
-        """Pause all requests to this account's provider for ``seconds``."""
+        """Pause all requests to this account's provider for ``seconds``.
+
+        Of two pauses the longer one counts. A pause for refused credentials remembers a shorter one
+        of another reason, which must not end with it.
+        """
 
         def work(connection: Connection) -> None:
             _ensure(connection, alias)
-            until = now() + seconds
-            connection.execute(
-                update(accounts)
-                .where(accounts.c.alias == alias)
-                .where(
-                    or_(accounts.c.postponed_until.is_(None), accounts.c.postponed_until < until)
-                )
-                .values(postponed_until=until, postponed_because=because)
-            )
+            old, at = _kept_pause(connection, alias)
+            new = Pause(at + seconds, because)
+            whole = new if old is None or old.until <= at else combined(old, new)
+            if whole != old:
+                _keep_pause(connection, alias, whole)
 
         self._database.write(work)
 
     def resume(self, alias: str, *, because: str = "") -> None:
-        """End a pause now if its reason begins with ``because``."""
-        self._database.write(
-            lambda connection: connection.execute(
-                update(accounts)
-                .where(accounts.c.alias == alias)
-                .where(accounts.c.postponed_because.startswith(because, autoescape=True))
-                .values(postponed_until=None, postponed_because=None)
-            )
-        )
+        """End a pause now if its reason begins with ``because``.
+
+        With ``because``, a shorter pause of another reason goes on.
+        """
+
+        def work(connection: Connection) -> None:
+            old, at = _kept_pause(connection, alias)
+            if old is None or not old.because.startswith(because):
+                return
+            shorter = remembered(old) if because else None
+            _keep_pause(connection, alias, shorter if shorter and shorter.until > at else None)
+
+        self._database.write(work)
 
     def pause(self, alias: str) -> tuple[float, str] | None:
         """Return for how many more seconds requests are paused, and why; None without a pause."""
@@ -211,6 +216,28 @@ class Accounts:
             return False, max(float(connection.execute(far).scalar_one()), 0.0)
 
         return self._database.write(work)
+
+
+def _kept_pause(connection: Connection, alias: str) -> tuple[Pause | None, float]:
+    """Return the pause in the account's row, which this locks, and the database's time."""
+    c = accounts.c
+    row = connection.execute(
+        select(c.postponed_until, c.postponed_because, now().label("at"))
+        .where(c.alias == alias)
+        .with_for_update()
+    ).one_or_none()
+    if row is None or row.postponed_until is None:
+        return None, 0.0 if row is None else row.at
+    return Pause(row.postponed_until, row.postponed_because or ""), row.at
+
+
+def _keep_pause(connection: Connection, alias: str, pause: Pause | None) -> None:
+    until, because = (None, None) if pause is None else (pause.until, pause.because)
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.alias == alias)
+        .values(postponed_until=until, postponed_because=because)
+    )
 
 
 def _ensure(connection: Connection, alias: str) -> None:

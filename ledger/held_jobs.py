@@ -9,7 +9,17 @@ from sqlalchemy import ColumnElement, select, update
 from .alerts import EVERY_ACCOUNT, HELD, Alert, Alerts
 from .core import states
 from .core.database import Database, now
-from .core.held import ACCOUNT, ARCHIVE, CREDENTIALS, DISK, NOTE, OF_ONE_ACCOUNT, Held, statement
+from .core.held import (
+    ACCOUNT,
+    ARCHIVE,
+    CREDENTIALS,
+    DISK,
+    NOTE,
+    OF_ONE_ACCOUNT,
+    REFUSED_ACCOUNT,
+    Held,
+    statement,
+)
 from .core.job import iso
 from .core.queue_names import in_any_queue
 from .core.schema import jobs
@@ -38,11 +48,17 @@ class HeldJobs:
             lambda connection: [Held(**row._mapping) for row in connection.execute(statement())]  # noqa: SLF001
         )
 
-    def notes(self, account: str, obstacle: str, key: str) -> list[Any]:
-        """Return what the work of an account's jobs that wait for this obstacle says under a key,
-        None for each that says nothing. Raises LedgerAway.
+    def refusals(self, account: str, *, most: int) -> list[Any]:
+        """Return the newest notes, up to ``most``, of an account's waiting jobs about the account
+        whose credentials were refused. Raises LedgerAway.
         """
-        of_key = select(jobs.c.work[key]).where(*_waits(account, obstacle))
+        of_key = (
+            select(jobs.c.work[REFUSED_ACCOUNT])
+            .where(*_waits(account, CREDENTIALS))
+            .where(jobs.c.work[REFUSED_ACCOUNT, "salt"].as_string().is_not(None))
+            .order_by(jobs.c.updated_at.desc())
+            .limit(most)
+        )
         return self._database.read(
             lambda connection: list(connection.execute(of_key).scalars().all())
         )
@@ -74,7 +90,7 @@ class HeldJobs:
 def _waits(account: str, *obstacles: str) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for an account's jobs that wait for one of these obstacles."""
     return (
-        jobs.c.state == states.WAITING,
+        jobs.c.state.in_(states.OPEN),
         in_any_queue(),
         jobs.c.account == account,
         jobs.c.work[NOTE, "by"].as_string().in_(obstacles),

@@ -7,9 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ledger.core.held import ACCOUNT, NOTE
+from ledger.core.schema import jobs
+
 from .certified_calls import call_house
 from .deployment import Deployment
 from .gates import gate
+from .ledgers import pass_time
 from .simulators import Simulators
 from .waiting import eventually
 
@@ -60,4 +64,26 @@ def test_a_worker_that_is_told_to_stop_hears_the_answer_first(
         assert worker.stop() == 0
         calling.in_state("r1", "done")
         assert asked.get(timeout=60)["state"] == "done"
+    assert calling.placed() == 1
+
+
+def test_a_call_that_waits_for_its_platform_is_no_longer_held_by_an_unknown_account(
+    deploy: Deploy, simulators: Simulators
+) -> None:
+    """A worker that knows the account has taken it: alerts name no other obstacle from then on."""
+    calling = call_house(deploy, simulators)
+    ledger = calling.house.ledger
+    ledger.accounts.postpone("legal", 600, "the provider asked to wait")
+    calling.house.worker()
+    with calling.house.producer() as app:
+        asked = calling.ask(app, "r1")
+        job = calling.in_state("r1", "waiting")
+        ledger.wakeups.put_back(job.job_id, seconds=0, held_by=ACCOUNT)
+        assert ledger.held_jobs.held()
+        assert ledger.held_jobs.hasten("legal") == 1
+        eventually(lambda: NOTE not in ledger.jobs.job(job.job_id).work, what="still held")
+        calling.in_state("r1", "waiting")
+        ledger.accounts.resume("legal")
+        pass_time(ledger, 600, jobs.c.next_attempt_at)
+        asked.get(timeout=60)
     assert calling.placed() == 1

@@ -139,12 +139,12 @@ class Rounds:
         """
         steps = (
             self._mend_future_times,
-            self._compare_accounts,
             _set_hung_aside,
             _expire_leases,
             unknown.open_alert,
             self._update_held,
             _write_alerts,
+            self._compare_accounts,
         )
         return sum(self._carry_out(step) for step in steps) > 0
 
@@ -187,9 +187,14 @@ class Rounds:
             self._next_held = began + _HELD_SHARE * (time.monotonic() - began)
 
     def _compare_accounts(self) -> None:
+        # Only while the ledger is away is it worth another try.
         if not self._are_accounts_compared:
-            try_again_after_start()
             self._are_accounts_compared = True
+            try:
+                try_again_after_start()
+            except LedgerError:
+                self._are_accounts_compared = False
+                raise
 
     def _mend_future_times(self) -> None:
         # Clocks are rarely wrong, and one kind of times is found only by reading every waiting job:

@@ -28,6 +28,9 @@ OF_ONE_ACCOUNT = (ACCOUNT, CREDENTIALS)
 
 #: The key in a job's work.
 NOTE = "held"
+#: The key for a fingerprint of the account whose credentials were refused. It is kept for no longer
+#: than credentials hold the job.
+REFUSED_ACCOUNT = "refused_account"
 #: The key for how often attempts met an archive or a disk that did not serve.
 TRIES = "storage"
 #: An attempt that has lasted for longer than this, in seconds, has passed its obstacle.
@@ -53,6 +56,8 @@ def noted(work: dict[str, Any], obstacle: str | None, *, at: float, lasted: floa
     seconds.
     """
     known = work.pop(NOTE, None)
+    if obstacle != CREDENTIALS:
+        work.pop(REFUSED_ACCOUNT, None)
     if obstacle is None:
         return
     is_same = isinstance(known, dict) and known.get("by") == obstacle and lasted <= PASSED_SECONDS

@@ -268,6 +268,7 @@ def _take_back(attempt: Attempt, reason: str, seconds: float) -> Job:
     as *sending* awaits a decision.
     """
     _log.info("job %s waits: %s", attempt.job.job_id, reason)
+    attempt.note_obstacle(None)
     return _write_until_stored(
         attempt,
         lambda: ledger().calls.take_back(

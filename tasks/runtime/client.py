@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from config.accounts import Account
 from ledger.core.held import CREDENTIALS
+from ledger.core.pauses import REFUSED_CREDENTIALS
 from providers import registry
 from providers.errors import Unsupported
 from providers.interface import Probes
@@ -15,9 +16,6 @@ from tasks.errors import InvalidArgument
 from .context import account, ledger
 from .rate_limit import take_turn, turn_or_throttled
 from .runner import Attempt, Wait
-
-#: How the reason begins for which an account with refused credentials rests.
-REFUSED_CREDENTIALS = "the provider refuses the credentials"
 
 Client = TypeVar("Client", bound=Probes)
 Kind = TypeVar("Kind", bound=Account)

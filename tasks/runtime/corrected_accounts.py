@@ -13,25 +13,26 @@ from collections.abc import Iterable
 
 from config.fingerprints import of_account
 from config.settings import settings
-from ledger.core.held import ACCOUNT, CREDENTIALS
+from ledger.core.held import ACCOUNT, CREDENTIALS, REFUSED_ACCOUNT
+from ledger.core.pauses import REFUSED_CREDENTIALS
 from ledger.errors import LedgerError
 
 from .background import Background
-from .client import REFUSED_CREDENTIALS
 from .context import account, ledger
 from .runner import Attempt
 
 _log = logging.getLogger(__name__)
 
-#: The key in a job's work for the account whose credentials were refused.
-_REFUSED = "refused_account"
+#: How many refusals of an account are compared with it. One would do, unless a worker with an
+#: earlier account was refused last. Each comparison costs time, so that nobody can try passwords.
+_MOST_COMPARED = 3
 
 
 def note_refused(attempt: Attempt) -> None:
     """Note in the job's work with which account the provider refused the credentials."""
     salt = uuid.uuid4().hex[:8]
-    fingerprint = of_account(settings(), attempt.job.account, salt)
-    attempt.job.work[_REFUSED] = {"salt": salt, "fingerprint": fingerprint}
+    fingerprint = of_account(settings(), account(attempt.job.account), salt)
+    attempt.job.work[REFUSED_ACCOUNT] = {"salt": salt, "fingerprint": fingerprint}
 
 
 def was_corrected(attempt: Attempt) -> bool:
@@ -81,10 +82,11 @@ def _attempt(aliases: Iterable[str]) -> None:
 
 
 def _has_changed(alias: str) -> bool:
-    notes = ledger().held_jobs.notes(alias, CREDENTIALS, _REFUSED)
+    notes = ledger().held_jobs.refusals(alias, most=_MOST_COMPARED)
     return not any(_is_of_now(alias, note) for note in notes if isinstance(note, dict))
 
 
 def _is_of_now(alias: str, note: dict[str, str | None]) -> bool:
     salt, fingerprint = note.get("salt"), note.get("fingerprint")
-    return bool(salt and fingerprint) and of_account(settings(), alias, str(salt)) == fingerprint
+    now = settings().accounts[alias]
+    return bool(salt and fingerprint) and of_account(settings(), now, str(salt)) == fingerprint

@@ -9,13 +9,13 @@ from typing import NoReturn
 from archive.errors import ArchiveError, Contradiction, Damaged, Dangerous, NoSpace
 from config.settings import settings
 from ledger.core import held
+from ledger.core.pauses import REFUSED_CREDENTIALS
 from providers import errors as provider
 from providers.errors import ProviderError
 from tasks import errors
 
 from . import archive_alerts, metrics
 from .alerts import credentials_accepted, credentials_refused
-from .client import REFUSED_CREDENTIALS
 from .context import ledger
 from .corrected_accounts import note_refused, was_corrected
 from .runner import Attempt, Wait
@@ -72,10 +72,15 @@ def _credentials_wait(attempt: Attempt, error: ProviderError) -> Wait:
     # One login per pause for the whole account: many jobs that try at once would lock the user out.
     alias, seconds = attempt.job.account, settings().poll_max_seconds
     reason = f"{REFUSED_CREDENTIALS} of account {alias}: {error}; will retry"
+    again = Wait(f"{reason} with the account as it is now", 0, held_by=held.CREDENTIALS)
     if was_corrected(attempt):
-        return Wait(f"{reason} with the account as it is now", 0, held_by=held.CREDENTIALS)
+        return again
     note_refused(attempt)
     ledger().accounts.postpone(alias, seconds, reason)
+    if was_corrected(attempt):
+        # The reload that corrected it may have ended the account's pauses before this one began.
+        ledger().accounts.resume(alias, because=REFUSED_CREDENTIALS)
+        return again
     credentials_refused(alias, reason, attempt.job.job_id)
     return Wait(reason, seconds, held_by=held.CREDENTIALS)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archive.errors import StoreAway
+from config.accounts import Account
 from config.masking import masked_error
 from config.settings import settings
 from ledger.core import held, states
@@ -168,11 +169,13 @@ def carry_out(attempt: Attempt, run: Run) -> Job:
 
     Raises LeaseLost if another worker holds the job: then nothing was stored.
     """
+    account = settings().accounts.get(attempt.job.account)
     try:
         with account_kept(attempt.job.account):
             outcome = _run_guarded(attempt, run)
     except Wait as wait:
-        return _postpone(attempt, wait)
+        job = _postpone(attempt, wait)
+        return _hastened(job) if _was_corrected(account, job, wait) else job
     except GiveBack:
         why = "its worker is stopping; another worker continues"
         return _postpone(attempt, Wait(why, 0, held_by=attempt.held_by))
@@ -228,6 +231,18 @@ def _postpone(attempt: Attempt, wait: Wait) -> Job:
     return ledger().jobs.job(attempt.job.job_id)
 
 
+def _was_corrected(account: Account | None, job: Job, wait: Wait) -> bool:
+    """Return whether the job waits for a change of its account that came during the attempt."""
+    waits = wait.held_by in held.OF_ONE_ACCOUNT and wait.seconds > 0
+    return waits and settings().accounts.get(job.account) != account
+
+
+def _hastened(job: Job) -> Job:
+    # The reload let waiting jobs of the account be tried at once, and this one ran until now.
+    ledger().held_jobs.hasten(job.account)
+    return ledger().jobs.job(job.job_id)
+
+
 def _handle_unforeseen(attempt: Attempt, error: Exception) -> Job:
     sentence = masked_error(error)
     if int(attempt.job.work.get("surprises", 0)) + 1 >= _MOST_UNFORESEEN:
@@ -252,6 +267,8 @@ def _await_parts(attempt: Attempt, parts: Parts) -> Job:
 
 def _end(attempt: Attempt, state: str, outcome: Ended) -> Job:
     error = outcome.error
+    if attempt.job.work.pop(held.REFUSED_ACCOUNT, None) is not None:
+        attempt.note()
     return ledger().execution.finish(
         attempt.lease,
         state,
