@@ -37,9 +37,11 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     here = ssl.create_default_context()
     here.check_hostname, here.verify_mode = False, ssl.CERT_NONE
     with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
         def connect() -> tuple[socket.socket, LargeReads]:
-            ours, theirs = socket.socketpair()
+            ours = stack.enter_context(socket.create_connection(listener.getsockname()))
+            theirs, _ = listener.accept()
             served: list[ssl.SSLSocket] = []
             greeting = threading.Thread(
                 target=lambda: served.append(there.wrap_socket(theirs, server_side=True))
