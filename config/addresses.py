@@ -10,11 +10,12 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import AfterValidator, SecretStr
 
 from . import sentinels, tls
+from .address_parts import split_address
 from .storage import OBJECT_ADDRESSES, OBJECT_STORES
 
 #: Names another folder for the configuration and for relative paths than the project's own.
@@ -85,7 +86,7 @@ def _redis_address(secret: SecretStr) -> SecretStr:
 
 def _is_complete(url: str, *, is_socket: bool) -> bool:
     try:
-        parts = urlsplit(url)
+        parts = split_address(url)
         host = parts.hostname if parts.port != 0 else None
     except ValueError:  # an invalid port; unbalanced brackets
         return False
@@ -99,7 +100,7 @@ def _is_complete(url: str, *, is_socket: bool) -> bool:
 
 
 def _with_scheme(url: str, scheme: str, old: str, new: str) -> str:
-    parts = urlsplit(url)
+    parts = split_address(url)
     query = [(new if key == old else key, value) for key, value in parse_qsl(parts.query)]
     return f"{scheme}://{parts.netloc}{parts.path}{'?' if query else ''}{urlencode(query)}"
 

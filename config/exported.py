@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from . import sentinels
+from .address_parts import split_address
 from .settings import Settings
 from .sources import AccountsFile, Environment
 
@@ -77,7 +77,7 @@ def _webhook_secrets(settings: Settings) -> list[str]:
 def _address(variable: str, url: str) -> list[str]:
     if not _has_password(url):
         return [f"{variable}={url}"]
-    parts = urlsplit(sentinels.without_password(url) if sentinels.is_sentinel(url) else url)
+    parts = split_address(sentinels.without_password(url) if sentinels.is_sentinel(url) else url)
     host = parts.netloc.rpartition("@")[2]
     user = f"{parts.username}@" if parts.username else ""
     return [
@@ -87,7 +87,7 @@ def _address(variable: str, url: str) -> list[str]:
 
 
 def _has_password(url: str) -> bool:
-    return urlsplit(url).password is not None or sentinels.password(url) is not None
+    return split_address(url).password is not None or sentinels.password(url) is not None
 
 
 def _written(settings: Settings, env_file: Path) -> dict[str, dict[str, Any]]:

@@ -12,12 +12,12 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from . import sentinels
 from .accounts import Account, keys
+from .address_parts import split_address
 from .settings import Settings
 from .version import VERSION
 
@@ -139,7 +139,7 @@ def _fingerprint(key: bytes, name: str, value: str) -> str:
 def _passwords(settings: Settings, *, with_ledger: bool = True) -> tuple[str, ...]:
     """Return the deployment's own passwords, none of which is an account's."""
     addresses = [settings.ledger_url] * with_ledger + [settings.redis_url]
-    found = [urlsplit(one.get_secret_value()).password or "" for one in addresses]
+    found = [split_address(one.get_secret_value()).password or "" for one in addresses]
     if password := sentinels.password(settings.redis_url.get_secret_value()):
         found.append(password)
     if settings.alert_secret is not None:

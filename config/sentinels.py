@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from . import tls
+from .address_parts import split_address
 
 SCHEMES = ("sentinel", "sentinels")
 _PASSWORD = "sentinel_password"  # noqa: S105 - an option's name
@@ -94,7 +95,7 @@ def complete_address(url: str, root: Path) -> str:
 
 def read(url: str) -> Sentinels:
     """Read a complete address."""
-    parts = urlsplit(url)
+    parts = split_address(url)
     options = dict(parse_qsl(parts.query))
     hosts = (urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(","))
     return Sentinels(
@@ -111,12 +112,12 @@ def read(url: str) -> Sentinels:
 
 def password(url: str) -> str | None:
     """Return the sentinels' password in an address, None if there is none."""
-    return dict(parse_qsl(urlsplit(url).query)).get(_PASSWORD) if is_sentinel(url) else None
+    return dict(parse_qsl(split_address(url).query)).get(_PASSWORD) if is_sentinel(url) else None
 
 
 def without_password(url: str) -> str:
     """Return an address without the sentinels' password."""
-    parts = urlsplit(url)
+    parts = split_address(url)
     left = [(name, value) for name, value in parse_qsl(parts.query) if name != _PASSWORD]
     return parts._replace(query=urlencode(left, safe="/")).geturl()
 
@@ -127,14 +128,14 @@ def celery_address(url: str) -> str:
     Our own channel and result backend take the others from the settings, because kombu would tell
     Flower a list of addresses with its passwords.
     """
-    parts = urlsplit(url)
+    parts = split_address(url)
     return f"sentinel://{parts.netloc.split(',')[0]}{parts.path}"
 
 
 def _parts(url: str) -> list[SplitResult]:
     """Split kombu's list of addresses; ours is a list of one."""
     try:
-        parts = [urlsplit(one) for one in url.split(";")]
+        parts = [split_address(one) for one in url.split(";")]
     except ValueError:  # unbalanced brackets
         raise ValueError(f"is not an address of sentinels; {_EXAMPLE}") from None
     if {one.scheme for one in parts} - {parts[0].scheme}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from . import sentinels
 from .accounts import Accounts
+from .address_parts import split_address
 from .addresses import (
     HOME_VARIABLE,
     ROOT,
@@ -213,7 +214,7 @@ def _secrets_of(model: BaseModel, prefix: str = "EARWITNESS_") -> Iterator[tuple
 
 def _address_secrets(url: str) -> Iterator[str]:
     """Yield the secrets of an address with a password: the address, the password, its decoding."""
-    password = urlsplit(url).password
+    password = split_address(url).password
     found = [one for one in (password, unquote(password or ""), sentinels.password(url)) if one]
     if found:
         yield url

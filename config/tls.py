@@ -10,7 +10,9 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
+
+from .address_parts import split_address
 
 _REQUIRED = "required"
 _CHECKS = {
@@ -29,7 +31,7 @@ def complete_address(url: str, root: Path) -> str:
     The certificate is checked unless the address has ``ssl_cert_reqs=none``; paths of files become
     absolute. Raises ValueError for an unknown or wrong option, or a missing file.
     """
-    parts = urlsplit(url)
+    parts = split_address(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(name for name in query if name.startswith("ssl_") and name not in _KNOWN)
     if unknown:
@@ -50,7 +52,7 @@ def refuse_options_without_tls(url: str, scheme: str = "rediss://") -> None:
 
     ``scheme`` is what an address over TLS begins with.
     """
-    named = [name for name, _ in parse_qsl(urlsplit(url).query) if name.startswith("ssl_")]
+    named = [name for name, _ in parse_qsl(split_address(url).query) if name.startswith("ssl_")]
     if named:
         raise ValueError(f"has {named[0]} without TLS; write {scheme} for it")
 
@@ -62,7 +64,7 @@ def options(url: str) -> dict[str, Any] | None:
     """
     if not url.startswith(("rediss://", "sentinels://")):
         return None
-    query = dict(parse_qsl(urlsplit(url).query))
+    query = dict(parse_qsl(split_address(url).query))
     found: dict[str, Any] = {name: query[name] for name in _FILES if name in query}
     found["ssl_cert_reqs"] = _CHECKS[query["ssl_cert_reqs"]]
     if "ssl_check_hostname" in query:

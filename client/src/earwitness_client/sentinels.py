@@ -55,7 +55,7 @@ def read_sentinels(url: str) -> tuple[str, Sentinels]:
     kombu's list of addresses, with ``;`` between them, is read too.
     """
     try:
-        parts = [urlsplit(one) for one in url.split(";")]
+        parts = [_split(one) for one in url.split(";")]
         hosts = tuple(host for one in parts for host in _hosts(one))
         options = dict(parse_qsl("&".join(one.query for one in parts)))
         name = options.pop(_MASTER)
@@ -169,6 +169,16 @@ def follow(pool: Any, master: Master) -> None:
         if name in {"host", "port"} or name.startswith(("orig_", "maint_")):
             del pool.connection_kwargs[name]
     pool.connection_kwargs["connection_pool"] = master
+
+
+def _split(url: str) -> SplitResult:
+    """Split an address of several hosts.
+
+    From Python 3.14 on, `urlsplit` refuses them if one is an IPv6 address.
+    """
+    scheme, _, rest = url.partition("://")
+    hosts = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(f"{scheme}://{rest[len(hosts) :]}")._replace(netloc=hosts)
 
 
 def _hosts(parts: SplitResult) -> list[_Host]:
