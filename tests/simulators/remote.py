@@ -48,7 +48,8 @@ class Remote:
             with opener.open(request, timeout=SECONDS) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refused:
-            raise ValueError(json.load(refused)["error"]) from refused
+            with refused:
+                raise ValueError(json.load(refused)["error"]) from refused
 
 
 @contextlib.contextmanager
