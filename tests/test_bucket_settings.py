@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from archive.errors import StoreRefused
 from archive.store.directory import open_store
 from config.storage import storage_secrets
 
 from .buckets import Buckets
+from .object_store_promises import refuses_naming
 
 SECRET = "c2VjcmV0LXRoYXQtbm8tb25lLW1heS1zZWU="
 AWS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "eu-west-1"}
@@ -42,18 +41,7 @@ def test_a_refusal_names_what_to_change(buckets: Buckets, status: str, said: str
     """A wrong key, a wrong region, a store without put-if-absent: told at once as what somebody has
     to mend, without a word of what the server said, which may repeat a key.
     """
-    store = buckets.store()
-    for method in ("GET", "PUT"):
-        buckets.front.misbehave(status, method, times=100)
-    actions: list[Callable[[], object]] = [
-        lambda: store.read("a/x.json"),
-        lambda: store.create("a/y.json", b"{}"),
-        store.gives_names_once,
-    ]
-    for action in actions:
-        with pytest.raises(StoreRefused, match=said) as caught:
-            action()
-        assert buckets.secret not in str(caught.value)
+    refuses_naming(buckets, status, said)
 
 
 def test_put_if_absent_can_not_be_switched_off(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -12,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from archive.errors import Contradiction, Damaged, Missing, StoreAway, StoreRefused
+from archive.errors import Contradiction, StoreAway, StoreRefused
 from archive.store.bucket import ONE_PIECE, ObjectStore
 from archive.store.directory import open_store
 from archive.verify import verification
 
 from .archives import Builder, fill, overwrite
 from .buckets import Buckets
+from .object_store_promises import notices_a_replaced_object, refuses_naming
 from .test_store import spooled
 from .waiting import eventually
 
@@ -81,14 +81,7 @@ def test_a_whole_archive_is_verified_and_its_damage_named(buckets: Buckets, tmp_
 
 def test_an_object_replaced_under_the_reader_is_damage(store: ObjectStore, tmp_path: Path) -> None:
     """Half of one object and half of another are never taken for one; an empty file is a file."""
-    store.keep("a/x", *spooled(tmp_path, bytes(1_000_000)))
-    for changed, error in ((os.urandom(1_000_000), Damaged), (None, Missing)):
-        with store.open("a/x") as file:
-            file.read(10)
-            overwrite(store, "a/x", changed)
-            file.seek(500_000)
-            with pytest.raises(error):
-                file.read()
+    notices_a_replaced_object(store, tmp_path)
     store.create("a/empty", b"")
     assert store.checksum("a/empty").bytes == 0
 
@@ -125,20 +118,8 @@ def test_a_refusal_names_what_to_change(
     """A wrong key, a wrong name, a store without put-if-absent: each names its variables, and
     nothing that the server said.
     """
-    store = buckets.store()
-    for method in ("GET", "PUT"):
-        buckets.front.misbehave(status, method, times=100)
     said = google if buckets.scheme == "gs" else azure
-    actions: list[Callable[[], object]] = [
-        lambda: store.read("a/x.json"),
-        lambda: store.create("a/y.json", b"{}"),
-        store.gives_names_once,
-    ]
-    for action in actions:
-        with pytest.raises(StoreRefused, match=said) as caught:
-            action()
-        assert "AWS" not in str(caught.value)
-        assert buckets.secret not in str(caught.value)
+    refuses_naming(buckets, status, said, never=("AWS",))
 
 
 def test_a_refused_replacement_is_a_taken_name(store: ObjectStore, buckets: Buckets) -> None:

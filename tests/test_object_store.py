@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from archive import paths
-from archive.errors import Contradiction, Damaged, Missing, StoreAway, StoreRefused
+from archive.errors import Contradiction, Damaged, StoreAway, StoreRefused
 from archive.store.bucket import ONE_PIECE, ObjectStore
 from archive.store.protocol import Stored
 from archive.verify import verification
@@ -25,6 +25,7 @@ from config.settings import ROOT
 from .archives import Builder, fill, overwrite
 from .buckets import Buckets
 from .deployment import Deployment, account_toml
+from .object_store_promises import notices_a_replaced_object
 from .simulators import Simulators
 from .small_s3 import SmallS3
 from .test_store import spooled
@@ -184,14 +185,7 @@ def test_only_what_is_needed_of_a_zip_is_fetched(
 
 def test_an_object_replaced_under_the_reader_is_damage(store: ObjectStore, tmp_path: Path) -> None:
     """Half of one object and half of another are never taken for one; a removed one is missing."""
-    store.keep("a/x", *spooled(tmp_path, bytes(1_000_000)))
-    for changed, error in ((os.urandom(1_000_000), Damaged), (None, Missing)):
-        with store.open("a/x") as file:
-            file.read(10)
-            overwrite(store, "a/x", changed)
-            file.seek(500_000)
-            with pytest.raises(error):
-                file.read()
+    notices_a_replaced_object(store, tmp_path)
 
 
 def test_a_short_trouble_is_not_noticed(
