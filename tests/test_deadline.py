@@ -16,6 +16,7 @@ from providers.http.deadline import Transport, within
 from providers.vonage.client import Vonage
 
 from . import gsmblockchain_calls
+from .servers import free_port
 from .vonage_accounts import MemoryShelf, account
 from .waiting import in_time
 
@@ -30,7 +31,7 @@ Serve = Callable[[socket.socket, threading.Event], None]
 
 
 @contextmanager
-def server(serve: Serve) -> Iterator[str]:
+def server(serve: Serve, port: int = 0) -> Iterator[str]:
     """The address of a server that does this with every connection."""
     stopping, threads = threading.Event(), []
 
@@ -51,7 +52,7 @@ def server(serve: Serve) -> Iterator[str]:
             threads.append(threading.Thread(target=one, args=(link,)))
             threads[-1].start()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         accepting = threading.Thread(target=accept)
         accepting.start()
         try:
@@ -194,9 +195,7 @@ def test_a_connection_that_closes_without_an_answer_is_uncertain() -> None:
 
 def test_nobody_there_is_unreachable() -> None:
     """A refused connection and a name that no host can have: nothing was sent."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    for url in (f"http://127.0.0.1:{port}", "http://a..b"):
+    for url in (f"http://127.0.0.1:{free_port()}", "http://a..b"):
         with client(url, 5) as vonage:
             assert type(refused_in_time(lambda v=vonage: v.export({}))) is Unreachable
 
@@ -231,10 +230,11 @@ def test_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def answers(link: socket.socket, _: threading.Event) -> None:
         link.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    with server(answers) as url, socket.socket() as dead:
-        port = int(url.rpartition(":")[2])
-        dead.bind(("127.0.0.2", port))
-        dead.listen(0)
+    port = free_port()
+    with (
+        server(answers, port),
+        socket.create_server(("127.0.0.2", port), backlog=0),
+    ):
         places = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
             for host in ("127.0.0.2", "127.0.0.1")
