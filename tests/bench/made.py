@@ -20,6 +20,8 @@ _FIRST = date(2026, 1, 1)
 #: No id begins with 9, which the builder takes for one that cannot be fetched.
 _IDS = 1_000_000
 _SOUND = frames(0, 2)
+#: On so many days were the small recordings of `mixed` made: a chain has an entry for each.
+_SMALL_DAYS = 10
 #: The account of `many`.
 MANY = "many"
 
@@ -53,12 +55,13 @@ class Unflushed(DirectoryStore):
 
 
 def mixed(folder: Path, sizes: Sizes) -> DirectoryStore:
-    """Small recordings that were fetched singly, and an export in large ZIPs."""
+    """Small recordings of some days that were fetched singly, and an export in large ZIPs."""
     store = Unflushed(folder / "archive")
     builder = Builder(folder, store)
     builder.identity()
-    singles = [recording(_IDS + number) for number in range(sizes.singles)]
-    builder.export("small", "0b5e-small", singles, {})
+    for number in range(_SMALL_DAYS):
+        ids = range(_IDS + number, _IDS + sizes.singles, _SMALL_DAYS)
+        _export_day(builder, "small", _FIRST + timedelta(days=number), ids)
     parts, listed = {}, []
     for part in range(sizes.zips):
         numbers = range(2 * _IDS + 10 * part, 2 * _IDS + 10 * part + 10)
@@ -76,15 +79,18 @@ def many(folder: Path, sizes: Sizes) -> DirectoryStore:
     builder = Builder(folder, store)
     builder.identity()
     for number in range(sizes.days):
-        day = _FIRST + timedelta(days=number)
         first = _IDS + number * sizes.recordings_a_day
         ids = range(first, first + sizes.recordings_a_day)
-        start = f"{day.isoformat()}T10:04:05Z"
-        listed = [recording(n, start=start, file_size_in_bytes=len(_SOUND)) for n in ids]
         part = zipped((f"730048.{n}.mp3", _SOUND) for n in ids)
-        name = job_id(MANY, "earwitness.export.run", f"day:{day}#1")
-        builder.export(MANY, name, listed, {"p": part}, day=day)
+        _export_day(builder, MANY, _FIRST + timedelta(days=number), ids, p=part)
     return store
+
+
+def _export_day(builder: Builder, account: str, day: date, ids: range, **parts: bytes) -> None:
+    start = f"{day.isoformat()}T10:04:05Z"
+    listed = [recording(n, start=start, file_size_in_bytes=len(_SOUND)) for n in ids]
+    name = job_id(account, "earwitness.export.run", f"day:{day}#1")
+    builder.export(account, name, listed, parts, day=day)
 
 
 def last_id(sizes: Sizes) -> int:
