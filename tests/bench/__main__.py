@@ -26,7 +26,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--full",
     is_flag=True,
-    help="Medians of five at full size (about 90 minutes), not one small turn.",
+    help="Medians of five at full size (about 70 minutes), not one small turn.",
 )
 @click.option("--no-peers", is_flag=True, help="Leave out RQ, dramatiq, procrastinate and DBOS.")
 @click.option("--json", "file", type=_PATH, help="Write JSON there and not to var/bench/.")
