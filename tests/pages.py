@@ -41,6 +41,13 @@ SHAPES = [
     (re.compile(r"\b\d{8,}\b"), "<number>"),
     (re.compile(r"\b\d+\.\d+ s\b"), "<seconds>"),
 ]
+#: What Celery 5.7 may print while the interpreter ends, as the page says: it unsubscribes from a
+#: result that did not come.
+_LATE_UNSUBSCRIPTION = re.compile(
+    r"^Exception ignored [^\n]*AsyncResult\.__del__[^\n]*\nTraceback [^\n]*\n(?: [^\n]*\n)*"
+    r"ImportError: sys\.meta_path is None, Python is likely shutting down\n",
+    re.MULTILINE,
+)
 #: A file's name in the line before its block.
 _NAMED = re.compile(r"(At the end of )?`([^`\s]+)`:")
 
@@ -203,6 +210,7 @@ class Reader:
         printed = []
         for command in ahead:
             done = self.run(command.line)
+            done.stdout = _LATE_UNSUBSCRIPTION.sub("", done.stdout)
             assert shape(done.stdout) == shape(command.printed), f"$ {command.line}\n{done.stdout}"
             printed.append(done.stdout)
         return printed

@@ -42,10 +42,6 @@ def house(deploy: Callable[..., Deployment], simulators: Simulators) -> Producer
     return producer_house(deploy, simulators)
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 14),
-    reason="Celery 5.7 prints an ignored ImportError when a program ends before its result",
-)
 def test_the_page_as_written(house: ProducerHouse, tmp_path: Path) -> None:
     """Each command prints what the page says; one call was placed, one export made; the job's id
     was known ahead.
