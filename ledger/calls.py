@@ -171,9 +171,9 @@ class Calls:
         if job is None:
             raise _refusal(connection, lease)
         if not reserved_today(connection, job, cap):
+            calls = f"{cap.limit} certified call{'s' * (cap.limit != 1)}"
             raise CapReached(
-                f"held back: account {job.account!r} has reached its {cap.limit} certified calls "
-                "for today"
+                f"held back: account {job.account!r} has reached its {calls} for today"
             )
         _SENT.run(connection, job=job.job_id)
         step = (states.RUNNING, states.SENDING)

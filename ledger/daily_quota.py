@@ -135,8 +135,9 @@ def reserve(connection: Connection, account: str, cap: Cap, due_at: float | None
     day = today if due_at is None else cap.day(due_at)
     taken = {"of_account": account, "of_day": day, "limit": cap.limit}
     if cap.limit < 1 or TAKE.row(connection, **taken) is None:
+        calls = f"{cap.limit} certified call{'s' * (cap.limit != 1)}"
         raise CapReached(
-            f"not done: account {account!r} has reached its {cap.limit} certified calls for {day} "
+            f"not done: account {account!r} has reached its {calls} for {day} "
             f"({cap.timezone}); nothing was changed; use the same request id again "
             f"{'tomorrow' if day == today else 'for another day'}"
         )

@@ -280,7 +280,7 @@ def test_a_cancelled_call_is_not_placed(
     with calling.house.producer() as app:
         calling.ask(app, "r1")
         job = calling.in_state("r1", "waiting")
-        with pytest.raises(Exception, match="has reached its 1 certified calls"):
+        with pytest.raises(Exception, match="has reached its 1 certified call for"):
             calling.ask(app, "r2").get(timeout=60)
         calling.house.ledger.operator_actions.cancel(job.job_id, by="test")
         calling.ask(app, "r2")

@@ -187,7 +187,7 @@ def test_samples_hold_every_exchange_and_nobodys_data(
     house = deploy(account_toml("india", account.configuration(), {"timezone": ZONE}))
     done = house.run("accounts", "check", "india", "--record", str(tmp_path / "samples"))
     assert done.returncode == 0, done.stderr
-    assert "1 of 1 parts" in done.stdout
+    assert "1 of 1 part of an export" in done.stdout
     (export,) = simulators.log.exports()
     start = datetime.fromisoformat(export["window"][0])
     assert start == datetime.combine(YESTERDAY, time(), ZoneInfo(ZONE))

@@ -52,8 +52,8 @@ def test_what_servers_tell_is_followed_to_the_ledger(
     office.house.settings["HOOKS_URL"] = simulators.url
     _, found = examined(office.house)
     assert "something other than the receiver" in found["warning", "hooks"]
-    assert "1 notifications in" in found["warning", "hooks"]
-    assert "could not be read" in found["warning", "hooks"]
+    assert f"1 notification in {folder} waits for the ledger" in found["warning", "hooks"]
+    assert f"1 notification in {folder} could not be read" in found["warning", "hooks"]
 
 
 @pytest.mark.parametrize(

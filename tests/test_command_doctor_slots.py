@@ -31,7 +31,7 @@ def test_a_full_worker_is_named_with_what_waits(
         "worker", "-n", "one@%h", "-c", "1", "--loglevel", "INFO", "--without-mingle", name="one"
     )
     eventually(lambda: " ready." in worker.log(), what="it was not ready")
-    assert "0 of 1 slots are in use" in examined(house)[1]["ok", "workers"]
+    assert "0 of 1 slot is in use" in examined(house)[1]["ok", "workers"]
     account.fault("list", "hang", seconds=3600)
     with house.producer() as app, Redis.from_url(house.valkey.url) as client:
         for _ in range(4):

@@ -127,7 +127,7 @@ def test_recordings_are_listed_fetched_and_deleted(house: Deployment, account: A
     clear = house.run("recordings", "get", *named, "--reveal")
     assert str(json.loads(clear.stdout)["caller_id"]) == caller
     (note,) = house.ledger.jobs.history(house.ledger.identity.identity())
-    assert "1 recordings of account india were shown in clear" in note["why"]
+    assert "1 recording of account india was shown in clear" in note["why"]
     assert house.run("recordings", "get", "999", "--account", "india").returncode == 1
     assert "NAME=VALUE" in house.run("recordings", "list", *span, "--filter", "extension").stderr
 

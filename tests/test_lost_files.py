@@ -106,6 +106,9 @@ def test_a_recording_that_was_fetched_singly_is_fetched_again(
         done = house.run("archive", "--json")
         assert (done.returncode, json.loads(done.stdout)["gone"]) == (1, {"india": [name]})
         assert vouched.open_causes() == ["archive:lost:india"]
+        (lost,) = house.ledger.alerts.all_open()
+        missing = f"1 file of account india is missing from the archive ({name}); restore it from"
+        assert lost["message"].startswith(missing)
 
         again = house.run("retry", "single", "--json")
         assert again.returncode == 0, again.stderr
@@ -128,7 +131,9 @@ def test_a_receipt_is_written_once_more(deploy: Deploy, simulators: Simulators) 
         content = path.read_bytes()
         path.unlink()
         done = house.run("archive")
-        assert (done.returncode, "will be written again" in done.stdout) == (1, True)
+        assert done.returncode == 1
+        assert "legal: 1 other file is missing:\n" in done.stdout
+        assert "\n1 receipt will be written again by a worker\n" in done.stdout
         eventually(path.exists, what="it was not written")
         vouched.owes_nothing()
         assert path.read_bytes() == content

@@ -176,7 +176,7 @@ def test_a_backup_is_made_restored_and_made_whole(
             noticed(copied, app)
 
             done = house.run("rebuild", "--restored")
-            assert (done.returncode, "1 days complete" in done.stdout) == (0, True), done.stdout
+            assert (done.returncode, "1 day complete" in done.stdout) == (0, True), done.stdout
             assert sums(house.archive) == before
             assert (
                 "nothing that it did not hold already" in house.run("rebuild", "--restored").stdout

@@ -70,8 +70,8 @@ def test_numbers_are_shown_once_it_is_noted(kept: Deployment, tmp_path: Path) ->
             assert len(revealed(kept)) == before + 1, command
     assert all("@" in by for by, _ in revealed(kept))
     assert {why for _, why in revealed(kept)} == {
-        "find showed 1 recordings in clear",
-        "1 calls of account pbx were shown in clear",
+        "find showed 1 recording in clear",
+        "1 call of account pbx was shown in clear",
     }
     before = len(revealed(kept))
     other = Builder(tmp_path / "other")

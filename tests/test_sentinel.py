@@ -204,7 +204,7 @@ def test_doctor_names_the_master_and_missing_sentinels(
     for sentinel in redis.sentinels[:2]:
         sentinel.kill()
     said = calling.house.run("doctor").stdout
-    assert "1 of 3 sentinels answer, and a failover needs 2 (quorum 2, a majority of 3)" in said
+    assert "1 of 3 sentinels answers, and a failover needs 2 (quorum 2, a majority of 3)" in said
     calling.house.settings["REDIS_URL"] = redis.url.replace(f"={MASTER}", "=other")
     assert "knows no master called other" in calling.house.run("doctor").stdout
     calling.house.settings["REDIS_URL"] = redis.url.replace("s3ntinel", "wrong")

@@ -160,10 +160,12 @@ def notice_few_threads(threads: int, queues: frozenset[str]) -> None:
     most = settings().transfers_per_worker
     if DOWNLOADS in queues and len(queues) > 1 and threads <= most:
         _log.warning(
-            "%d concurrent transfers can take all threads of this worker (%d), and calls would "
-            "wait for them; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
+            "%d concurrent transfer%s can take all threads of this worker (%d), and calls would "
+            "wait for %s; start it with a --concurrency above EARWITNESS_TRANSFERS_PER_WORKER",
             most,
+            "s" * (most != 1),
             threads,
+            "it" if most == 1 else "them",
         )
 
 

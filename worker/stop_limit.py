@@ -59,10 +59,12 @@ def _watch() -> None:
         time.sleep(_LOOK_SECONDS)
         if _works():
             since = time.monotonic()
+    count = len(_busy)
+    wait = "1 task waits" if count == 1 else f"{count} tasks wait"
     _log.warning(
         "the worker ends although %s: what it waits for does not answer; jobs that it leaves "
         "behind continue in another worker",
-        f"{len(_busy)} tasks wait for the archive" if _busy else "its stop is not complete",
+        f"{wait} for the archive" if count else "its stop is not complete",
     )
     with suppress(StillRunning, OSError):  # the spool may hang as well
         Background(heartbeat.end, "last-mark").result(_LAST_SECONDS)

@@ -325,12 +325,14 @@ def _sweep_spool() -> None:
 
 def _report_future_times(found: Sequence[FutureTime]) -> None:
     if found:
-        first = found[0]
+        first, count = found[0], len(found)
         _log.warning(
-            "%d timestamps were too far in the future (%s %s by %.0f s, ...): a clock was ahead; "
-            "the jobs that waited for them are due now",
-            len(found),
+            "%s too far in the future (%s %s by %.0f s%s): a clock was ahead; the jobs that waited "
+            "for %s are due now",
+            "1 timestamp was" if count == 1 else f"{count} timestamps were",
             first.what,
             first.name,
             first.seconds,
+            "" if count == 1 else ", ...",
+            "it" if count == 1 else "them",
         )

@@ -170,7 +170,8 @@ class ChainCheck:
         named, more = list(islice(judged, _MOST_NAMED)), sum(1 for _ in judged)
         if more:
             folder = archive_paths.chain_folder(self._account)
-            named.append(Problem(folder, f"has {more} more faulty entries"))
+            entries = "1 more faulty entry" if more == 1 else f"{more} more faulty entries"
+            named.append(Problem(folder, f"has {entries}"))
         return named
 
     def _judged(self) -> Iterator[Problem]:
@@ -284,11 +285,12 @@ class ChainCheck:
         )
 
     def _cut(self) -> Problem:
+        are = "is" if self._newest == 1 else "are"
         return self._problem(
             self._newest + 1,
             f"may be missing: no entry has the SHA-256 {self._given} that was given as the chain's "
-            f"head; its newest entries were removed or replaced ({self._newest} are here), or the "
-            "head belongs to another archive",
+            f"head; its newest entries were removed or replaced ({self._newest} {are} here), or "
+            "the head belongs to another archive",
         )
 
     def _problem(self, number: int, message: str) -> Problem:

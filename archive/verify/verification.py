@@ -85,12 +85,10 @@ class _Kept:
             self._more += 1
 
     def all(self) -> list[Problem]:
-        more = (
-            [Problem(".", f"{self._more} more files have findings that are not listed here")]
-            if self._more
-            else []
-        )
-        return self._some + more
+        if not self._more:
+            return list(self._some)
+        have = "1 more file has" if self._more == 1 else f"{self._more} more files have"
+        return [*self._some, Problem(".", f"{have} findings that are not listed here")]
 
 
 def chains(

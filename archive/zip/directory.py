@@ -65,9 +65,8 @@ class Directory:
                 info.header_offset += self.shift
                 yield info
         if (found & 0xFFFF if self.wraps else found) != self.count:
-            raise Damaged(
-                self.path, f"its list has {found} members where its end says {self.count}"
-            )
+            members = f"{found} member{'s' * (found != 1)}"
+            raise Damaged(self.path, f"its list has {members} where its end says {self.count}")
 
     def _slices(self) -> Iterator[bytes]:
         at, stop = self.start, self.start + self.size

@@ -75,7 +75,8 @@ def page(body: bytes) -> Page:
     entries = _entries(content.get("entry"), what)
     total = _whole(content.get("totalResults"))
     if total and "entry" not in content and not _whole(content.get("startIndex")):
-        raise Uncertain(NAME, f"{what}: the server counts {total} calls but lists none")
+        counted = f"{total} call{'s' * (total != 1)}"
+        raise Uncertain(NAME, f"{what}: the server counts {counted} but lists none")
     calls = [_call(one) for one in entries]
     if calls and all(call.call_id is None for call in calls):
         raise Uncertain(NAME, f"{what}: none of the listed calls has an id")

@@ -108,7 +108,8 @@ class Voipnow(HttpClient, StopsRecordings):
             if start > _LAST_START:
                 raise Uncertain(NAME, "the server has more calls than it lists: give an extension")
         if page.total and len(found) < page.total:
-            raise Uncertain(NAME, f"the server counts {page.total} calls but lists {len(found)}")
+            calls = f"{page.total} call{'s' * (page.total != 1)}"
+            raise Uncertain(NAME, f"the server counts {calls} but lists {len(found)}")
         return list(found.values())
 
     def _page(self, user_id: str, extension: str, query: Mapping[str, str | int]) -> answers.Page:

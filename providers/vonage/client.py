@@ -85,8 +85,10 @@ class Vonage(HttpClient, TellsExportProgress, DeletesRecordings):
         """List one page of recordings."""
         page = self.recordings({})
         if page.total_items is not None:
-            return f"{page.total_items} recordings are listed"
-        return f"{len(page.recordings)} recordings on the first page"
+            are = "recording is" if page.total_items == 1 else "recordings are"
+            return f"{page.total_items} {are} listed"
+        count = len(page.recordings)
+        return f"{count} recording{'s' * (count != 1)} on the first page"
 
     def recordings(
         self,

@@ -73,7 +73,8 @@ class RecordingList:
             if found is None and zero is None and number == 1:
                 raise NotFound(NAME, f"there is no list of recordings: check {self._fields}")
         if len(seen) + repeated < counted:
-            raise Uncertain(NAME, f"the provider counts {counted} recordings but lists {len(seen)}")
+            recordings = f"{counted} recording{'s' * (counted != 1)}"
+            raise Uncertain(NAME, f"the provider counts {recordings} but lists {len(seen)}")
         # An empty list may be counted as one page.
         if not counted and filled < pages and pages > 1:
             raise Uncertain(NAME, f"the provider counts {pages} pages but lists {filled}")

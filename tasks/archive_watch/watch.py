@@ -217,14 +217,25 @@ def _others(account: str, found: Gone, again: int) -> list[str]:
     if not lost:
         ledger().alerts.close(lost_cause(account))
         return []
-    named = ", ".join(sorted(lost)[:_MOST_NAMED]) + (", ..." if len(lost) > _MOST_NAMED else "")
-    message = (
-        f"{len(lost)} files of account {account} are missing from the archive ({named}); {again} "
-        "of them are receipts, which a worker writes again; restore the others from a copy, or "
-        "download them again: earwitness retry JOB"
-    )
+    message = _lost_message(account, sorted(lost), again)
     ledger().alerts.open(Alert(lost_cause(account), ARCHIVE, account, message))
     return sorted(lost)
+
+
+def _lost_message(account: str, lost: list[str], again: int) -> str:
+    if len(lost) == 1:
+        advice = "restore it from a copy, or download it again: earwitness retry JOB"
+        return (
+            f"1 file of account {account} is missing from the archive ({lost[0]}); "
+            f"{'it is a receipt, which a worker writes again' if again else advice}"
+        )
+    named = ", ".join(lost[:_MOST_NAMED]) + (", ..." if len(lost) > _MOST_NAMED else "")
+    receipts = "1 of them is a receipt" if again == 1 else f"{again} of them are receipts"
+    return (
+        f"{len(lost)} files of account {account} are missing from the archive ({named}); "
+        f"{receipts}, which a worker writes again; restore the others from a copy, or download "
+        "them again: earwitness retry JOB"
+    )
 
 
 def _refused(error: Exception) -> None:

@@ -137,11 +137,13 @@ def _keep(attempt: Attempt, path: str, write: Callable[[Path], tuple[int, str]])
 def _failure(
     counts: Counts, unclear: list[str], reconciliation: Reconciliation, refused: list[str]
 ) -> errors.JobError | None:
+    of_listed = f"{counts.missing} of {counts.listed} recording{'s' * (counts.listed != 1)}"
     if unclear:
+        are = "is" if 1 in (counts.missing, counts.listed) else "are"
         shown = ", ".join(map(mask_message, unclear))
         return errors.Incomplete(
             f"not done: member names not understood, for example {shown}; "
-            f"{counts.missing} of {counts.listed} recordings are not matched to a member"
+            f"{of_listed} {are} not matched to a member"
         )
     if counts.missing == 0:
         return None
@@ -149,8 +151,8 @@ def _failure(
     named = ", ".join(map(_named, islice(missing, _MOST_NAMED)))
     named += ", ..." if counts.missing > _MOST_NAMED else ""
     return errors.Incomplete(
-        f"not done: {counts.missing} of {counts.listed} recordings missing ({named}); the next "
-        "night retries, or retry the job" + "".join(f"; {reason}" for reason in refused)
+        f"not done: {of_listed} missing ({named}); the next night retries, or retry the job"
+        + "".join(f"; {reason}" for reason in refused)
     )
 
 

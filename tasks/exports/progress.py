@@ -60,7 +60,8 @@ def in_words(found: ExportProgress) -> str:
     words = []
     if found.files_completed is not None:
         of = "" if found.files_total is None else f" of {found.files_total}"
-        words.append(f"{found.files_completed}{of} files")
+        last = found.files_completed if found.files_total is None else found.files_total
+        words.append(f"{found.files_completed}{of} file{'s' * (last != 1)}")
     words.append(f"status {mask_message(found.status)}" if found.status else "no status")
     return ", ".join(words)
 

@@ -111,8 +111,9 @@ def _look(attempt: Attempt, instruction: Instruction) -> None:
     hours = account_of(attempt.job.account, NotifyingAccount).collect_deadline_hours
     if attempt.age_seconds > hours * 3600:
         raise errors.NotReady(
-            f"not done: the end of the recording was not reported within {hours:g} hours "
-            "(collect_deadline_hours); download the recording by hand"
+            "not done: the end of the recording was not reported within "
+            f"{hours:g} hour{'s' * (hours != 1)} (collect_deadline_hours); download the recording "
+            "by hand"
         )
     try:
         with client(attempt, CollectsRecordings) as server:

@@ -31,7 +31,9 @@ def unknown_files() -> list[str]:
 def describe(unknown: list[str]) -> str:
     """Return the sentence about such files, for people."""
     receipts = sum(paths.kind_of(path) == "receipt" for path in unknown)
-    many = f"{receipts} receipts and {len(unknown) - receipts} manifests"
+    manifests = len(unknown) - receipts
+    many = f"{receipts} receipt{'s' * (receipts != 1)} and "
+    many += f"{manifests} manifest{'s' * (manifests != 1)}"
     return (
         f"the ledger is older than the archive, which holds {many} of jobs that the ledger does "
         f"not know (for example {unknown[-1]}): the ledger was restored from a backup"

@@ -177,8 +177,10 @@ def _end(found: Manifest, path: str) -> dict[str, Any]:
     result = {"manifest": path, **counts}
     if found.complete:
         return {"state": states.DONE, "result": result}
+    recordings = f"recording{'s' * (found.listed != 1)}"
+    them = "it" if found.missing == 1 else "them"
     message = (
-        f"not done: {found.missing} of {found.listed} recordings missing; {path} names them; "
+        f"not done: {found.missing} of {found.listed} {recordings} missing; {path} names {them}; "
         "the next night retries, or export the day again"
     )
     error = ErrorName.INCOMPLETE.stored(message)

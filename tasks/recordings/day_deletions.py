@@ -142,7 +142,9 @@ class _DayDeletion:
                 progress.pending.remove(recording_id)
                 self._note(outcome)
         if progress.pending:
-            waits = f"{len(progress.pending)} recordings are not deleted yet: {self._waits_for}"
+            count = len(progress.pending)
+            are = "1 recording is" if count == 1 else f"{count} recordings are"
+            waits = f"{are} not deleted yet: {self._waits_for}"
             raise Wait(waits, self._attempt.next_backoff("troubles"))
         return self._ended()
 
@@ -250,8 +252,10 @@ class _DayDeletion:
         }
         if not progress.failed:
             return Ended(result)
+        failed, passed = len(progress.failed), progress.passed
+        were = "was" if 1 in (failed, passed) else "were"
         failure = errors.Rejected(
-            f"not done: {len(progress.failed)} of {progress.passed} recordings of {day} were not "
+            f"not done: {failed} of {passed} recording{'s' * (passed != 1)} of {day} {were} not "
             f"deleted; first failure: {progress.first_failure}; the job's history lists all"
         )
         return Ended(result, failure)

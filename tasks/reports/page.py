@@ -171,7 +171,8 @@ def _verification(job: Job | None) -> str:
         )
     when = iso(job.updated_at)
     read = job.result or {}
-    many = f"{read.get('files', 0):,} files, {decimal(int(read.get('bytes', 0)))}"
+    files = read.get("files", 0)
+    many = f"{files:,} file{'s' * (files != 1)}, {decimal(int(read.get('bytes', 0)))}"
     if job.state == states.DONE:
         return f"The whole archive was last verified at {when}: no problem in {many}."
     return (

@@ -62,7 +62,8 @@ def verify_archive(attempt: Attempt) -> Ended:
         if problem is not None:
             _note(work, problem)
         if time.monotonic() > until:
-            raise Wait(f"verified {work['files']} files so far, up to {escaped(path)}", 0)
+            many = f"{work['files']} file{'s' * (work['files'] != 1)}"
+            raise Wait(f"verified {many} so far, up to {escaped(path)}", 0)
     problems += _left_unvouched(attempt, work.get("unvouched", []))
     # The chains must be at least as long as the ledger knows.
     known = {
@@ -70,13 +71,14 @@ def verify_archive(attempt: Attempt) -> Ended:
     }
     problems += [str(problem) for problem in verification.chains(store(), only, known)]
     if work["unnamed"]:
-        problems.append(f"and {work['unnamed']} more files")
+        problems.append(f"and {work['unnamed']} more file{'s' * (work['unnamed'] != 1)}")
     heads = verification.heads_of(store(), only)
     result = {name: work[name] for name in ("files", "bytes", "pending")} | {"heads": heads}
     if not problems:
         return Ended(result)
     metrics.found_wrong(problems)
-    message = f"{len(problems)} problems in the archive: " + "; ".join(problems[:_MOST_NAMED])
+    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+    message = f"{count} in the archive: " + "; ".join(problems[:_MOST_NAMED])
     return Ended(
         {**result, "problems": problems},
         errors.Damaged(f"done: {message}"),
@@ -111,8 +113,9 @@ def _left_unvouched(attempt: Attempt, unvouched: list[str]) -> list[str]:
     pending = paths & ledger().archive_record.unchained()
     looks = int(attempt.job.work.get("looks", 0))
     if (pending and not attempt.past_deadline) or (paths and looks < _FEWEST_LOOKS):
+        are = "is" if len(paths) == 1 else "are"
         raise Wait(
-            f"verified every file; {len(paths)} of them are not in a chain yet",
+            f"verified every file; {len(paths)} of them {are} not in a chain yet",
             attempt.next_backoff("looks"),
         )
     return [str(problem) for problem in left]

@@ -64,12 +64,14 @@ def _lines(done: Comparison) -> Iterator[str]:
             f"--from {days[0]} --to {days[-1]}"
         )
     for account, paths in sorted(done.gone.items()):
-        yield f"{account}: {len(paths)} other files are missing:"
+        missing = "1 other file is" if len(paths) == 1 else f"{len(paths)} other files are"
+        yield f"{account}: {missing} missing:"
         yield from (f"  {path}" for path in paths[:_MOST_NAMED])
         if len(paths) > _MOST_NAMED:
             yield f"  and {len(paths) - _MOST_NAMED} more: --json"
     if done.receipts:
-        yield f"{done.receipts} receipts will be written again by a worker"
+        receipts = f"{done.receipts} receipt{'s' * (done.receipts != 1)}"
+        yield f"{receipts} will be written again by a worker"
     left = watch.damaged_days()
     if left:
         yield f"damaged: {_named(left)}; see: earwitness coverage"

@@ -153,8 +153,12 @@ def _sha256(path: Path) -> str:
 def _lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     rows = manifest["rows"]
     yield f"{folder}: ledger {manifest['ledger']}, schema {manifest['schema_version']}"
-    yield f"  {LEDGER}: {rows['jobs']} jobs, {rows['days']} days, {rows['calls']} certified calls"
-    yield f"  {HEADS}: {rows['chain_heads']} chains"
-    left_out = manifest["secrets_left_out"]
-    yield f"  {ACCOUNTS}, {SETTINGS}: without {len(left_out)} secrets, which {MANIFEST} names"
+    jobs = f"{rows['jobs']} job{'s' * (rows['jobs'] != 1)}"
+    days = f"{rows['days']} day{'s' * (rows['days'] != 1)}"
+    calls = f"{rows['calls']} certified call{'s' * (rows['calls'] != 1)}"
+    yield f"  {LEDGER}: {jobs}, {days}, {calls}"
+    yield f"  {HEADS}: {rows['chain_heads']} chain{'s' * (rows['chain_heads'] != 1)}"
+    count = len(manifest["secrets_left_out"])
+    secrets = f"{count} secret{'s' * (count != 1)}"
+    yield f"  {ACCOUNTS}, {SETTINGS}: without {secrets}, which {MANIFEST} names"
     yield "now copy the archive; keep the secrets and the heads somewhere else"

@@ -55,8 +55,9 @@ def calls(account: str, reveal: bool, as_json: bool, **given: str | None) -> Non
     ledger = opened()
     found = calls_of(parse(ListCalls, {"account": account, **given}))
     if reveal:
-        why = f"{len(found)} calls of account {account} were shown in clear"
-        ledger.identity.note_reveal(by=operator(), why=why)
+        of, count = f"of account {account}", len(found)
+        why = f"1 call {of} was" if count == 1 else f"{count} calls {of} were"
+        ledger.identity.note_reveal(by=operator(), why=f"{why} shown in clear")
     else:
         found = mask_tree(found, _masked)
     if as_json:

@@ -141,7 +141,8 @@ def outcome(job: Job) -> Iterator[str]:
     """Yield an ended export's counts, its error and its manifest as lines."""
     result = job.result or {}
     if "listed" in result:
-        yield f"archived {result['archived']} of {result['listed']} recordings"
+        listed = result["listed"]
+        yield f"archived {result['archived']} of {listed} recording{'s' * (listed != 1)}"
     if job.error is not None:
         yield job.error["message"]
     if result.get("manifest"):

@@ -91,18 +91,24 @@ def _lines(done: Rebuilt) -> Iterator[str]:
     for (kind, state), count in sorted(done.jobs.items()):
         yield f"  {count} {kind} {state}"
     for state, count in sorted(done.days.items()):
-        yield f"  {count} days {state.replace('_', ' ')}"
+        yield f"  {count} day{'s' * (count != 1)} {state.replace('_', ' ')}"
     if not done.jobs and not done.days:
         yield "  nothing that it did not hold already"
     if done.uncovered:
-        many = f"{len(done.uncovered)} files were not yet in a chain; a worker will add them:"
-        yield from _named(many, done.uncovered)
+        yield from _named(_uncovered(len(done.uncovered)), done.uncovered)
     if done.not_taken:
         wrong = [f"{path}: {why}" for path, why in sorted(done.not_taken.items())]
         yield from _named(f"SKIPPED because damaged: {len(wrong)}", wrong)
     if done.undecided:
-        yield f"{done.undecided} calls need a decision: see earwitness status"
+        need = "1 call needs" if done.undecided == 1 else f"{done.undecided} calls need"
+        yield f"{need} a decision: see earwitness status"
     yield from quarantine_lines()
+
+
+def _uncovered(count: int) -> str:
+    if count == 1:
+        return "1 file was not yet in a chain; a worker will add it:"
+    return f"{count} files were not yet in a chain; a worker will add them:"
 
 
 def _named(many: str, names: list[str]) -> Iterator[str]:

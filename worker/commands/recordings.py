@@ -96,7 +96,8 @@ def list_command(
     pages = content.get("total_pages")
     if total is not None:
         of = f" of {pages}" if pages is not None else ""
-        click.echo(f"page {content['page']}{of}; {total} recordings in all")
+        many = f"{total} recording{'s' * (total != 1)}"
+        click.echo(f"page {content['page']}{of}; {many} in all")
 
 
 @recordings.command("get")
@@ -172,8 +173,9 @@ def _start_filters(account: str, first: date | None, last: date | None) -> dict[
 def _shown(account: str, found: list[dict[str, Any]], *, reveal: bool) -> list[dict[str, Any]]:
     if not reveal:
         return [masked_line(one) for one in found]
-    why = f"{len(found)} recordings of account {account} were shown in clear"
-    opened().identity.note_reveal(by=operator(), why=why)
+    of, count = f"of account {account}", len(found)
+    why = f"1 recording {of} was" if count == 1 else f"{count} recordings {of} were"
+    opened().identity.note_reveal(by=operator(), why=f"{why} shown in clear")
     return found
 
 

@@ -71,7 +71,8 @@ def _note_revealed(named: Store | None, count: int) -> None:
     from .deployment import opened, operator  # noqa: PLC0415 - an archive alone needs no ledger
 
     ledger = opened()
-    ledger.identity.note_reveal(by=operator(), why=f"find showed {count} recordings in clear")
+    why = f"find showed {count} recording{'s' * (count != 1)} in clear"
+    ledger.identity.note_reveal(by=operator(), why=why)
 
 
 def _is_configured(named: Store) -> bool:

@@ -32,9 +32,11 @@ def try_export(account: Account, client: ExportsInBulk, settings: Settings) -> s
     start, end = windows.window(day, account.zone)
     span = Window(start, end - timedelta(seconds=1))
     ids = [one for number in range(client.exports) for one in exported(client, {}, span, number)]
-    click.echo(f"{account.alias}: export of {day} created, {len(ids)} parts", err=True)
+    parts = f"{len(ids)} part{'s' * (len(ids) != 1)}"
+    click.echo(f"{account.alias}: export of {day} created, {parts}", err=True)
     ready = sum(_ready(account, client, provider_job_id, settings) for provider_job_id in ids)
-    return f"{ready} of {len(ids)} parts of an export of {day} were ready"
+    were = "was" if 1 in (ready, len(ids)) else "were"
+    return f"{ready} of {parts} of an export of {day} {were} ready"
 
 
 def _ready(

@@ -75,11 +75,12 @@ def verify(
     print_lines(f"note: {note}" for note in report.notes)
     print_lines(f"pending: {pending}" for pending in report.pending)
     print_lines(f"head: {name}={sha256}" for name, sha256 in sorted(report.heads.items()))
-    many = f"{report.files} files, {decimal(report.bytes)}"
+    many = f"{report.files} file{'s' * (report.files != 1)}, {decimal(report.bytes)}"
     if report.pending:
         many += f", {len(report.pending)} pending"
     if report.problems:
-        click.echo(f"verify: {len(report.problems)} problems in {many}")
+        count = len(report.problems)
+        click.echo(f"verify: {count} problem{'s' * (count != 1)} in {many}")
         return 1
     click.echo(f"verify: ok ({many})")
     return 0
@@ -124,12 +125,12 @@ class VerificationProgress:
     def __init__(self) -> None:
         shown = console(stderr=True)
         self._progress = Progress(
-            TextColumn("verified {task.fields[files]} files, {task.fields[size]}"),
+            TextColumn("verified {task.fields[files]}, {task.fields[size]}"),
             console=shown,
             disable=not shown.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None, files=0, size=decimal(0))
+        self._task = self._progress.add_task("", total=None, files="0 files", size=decimal(0))
         self._files = self._bytes = 0
 
     def __enter__(self) -> Callable[[str, int], None]:
@@ -144,4 +145,5 @@ class VerificationProgress:
         self._bytes += size
         if self._progress.disable:
             return
-        self._progress.update(self._task, files=self._files, size=decimal(self._bytes))
+        files = f"{self._files} file{'s' * (self._files != 1)}"
+        self._progress.update(self._task, files=files, size=decimal(self._bytes))

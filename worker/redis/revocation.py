@@ -59,7 +59,8 @@ def _cancelling(original: Callable[..., Any]) -> Callable[..., Any]:
         answer = original(state, task_id, **named)
         # The calling thread receives messages and must not wait for the ledger.
         threading.Thread(target=_cancel, args=(ids,), daemon=True).start()
-        return {"ok": f"tasks {', '.join(ids)} are cancelled{_SOON}"} if terminate else answer
+        tasks_are = f"task {ids[0]} is" if len(ids) == 1 else f"tasks {', '.join(ids)} are"
+        return {"ok": f"{tasks_are} cancelled{_SOON}"} if terminate else answer
 
     return run
 

@@ -129,8 +129,9 @@ def _with_running_beat(beat: Mark, late: str) -> Finding:
 
 def _without_beat(late: str) -> Finding:
     if _is_new():
-        age = time.time() - ledger().identity.created_at()
-        meaning = f"nights are not planned yet ({late}); the ledger is {age / 60:.0f} minutes old"
+        minutes = round((time.time() - ledger().identity.created_at()) / 60)
+        age = f"{minutes} minute{'s' * (minutes != 1)}"
+        meaning = f"nights are not planned yet ({late}); the ledger is {age} old"
         return warning("beat", meaning, f"if beat does not run yet, {_START}")
     return error("beat", f"nights are not planned ({late}): no tick came", _START)
 

@@ -64,8 +64,9 @@ def _compared(ours: dict[str, str], answers: dict[str, dict[str, str]]) -> Itera
         if named:
             yield warning(_SUBJECT, f"{name} differs from this host: {named}", _ADVICE)
     if not any(different.values()):
+        have = "has" if len(different) == 1 else "have"
         yield ok(
-            _SUBJECT, f"{', '.join(different)} have this host's accounts, settings and version"
+            _SUBJECT, f"{', '.join(different)} {have} this host's accounts, settings and version"
         )
 
 
@@ -93,9 +94,12 @@ def _orphans(known: set[str]) -> Iterator[Finding]:
         if row.state in states.OPEN and row.account not in known:
             orphans[row.account] = orphans.get(row.account, 0) + int(row.jobs)
     for alias, count in sorted(orphans.items()):
+        belong, wait = f"{count} open jobs belong", "they wait"
+        if count == 1:
+            belong, wait = "1 open job belongs", "it waits"
         yield error(
             _SUBJECT,
-            f"{count} open jobs belong to account {alias}, which no worker knows: they wait",
+            f"{belong} to account {alias}, which no worker knows: {wait}",
             "put the account back into the accounts file and reload the workers, or cancel the "
             "jobs: earwitness cancel JOB (earwitness status shows them)",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 
@@ -88,15 +89,26 @@ def _inbox(settings: Settings) -> Iterator[Finding]:
         )
         return
     if ".json" in names:
-        yield warning(
-            _SUBJECT,
-            f"{names.count('.json')} notifications in {folder} wait for the ledger: nothing is "
-            "lost, but nothing is done about them either",
-            "start the receiver on this host, which records them, and check that the ledger works",
-        )
+        yield _waiting(folder, names.count(".json"))
     if ".unreadable" in names:
-        yield warning(
-            _SUBJECT,
-            f"{names.count('.unreadable')} notifications in {folder} could not be read",
-            "look at them: each is a recording that is not collected; then remove them",
-        )
+        yield _unreadable(folder, names.count(".unreadable"))
+
+
+def _waiting(folder: Path, count: int) -> Finding:
+    notifications, wait, them = f"{count} notifications", "wait", "them"
+    if count == 1:
+        notifications, wait, them = "1 notification", "waits", "it"
+    return warning(
+        _SUBJECT,
+        f"{notifications} in {folder} {wait} for the ledger: nothing is lost, but nothing is done "
+        f"about {them} either",
+        f"start the receiver on this host, which records {them}, and check that the ledger works",
+    )
+
+
+def _unreadable(folder: Path, count: int) -> Finding:
+    advice = "look at them: each is a recording that is not collected; then remove them"
+    if count == 1:
+        advice = "look at it: it is a recording that is not collected; then remove it"
+    meaning = f"{count} notification{'s' * (count != 1)} in {folder} could not be read"
+    return warning(_SUBJECT, meaning, advice)

@@ -84,7 +84,9 @@ def _master(
     masters = sorted({_place(str(one["ip"]), int(one["port"])) for one in known.values()})
     quorum = max(int(one["quorum"]) for one in known.values())
     in_all = max(int(one["num-other-sentinels"]) for one in known.values()) + 1
-    count = f"{len(known)} of {len(named.hosts)} sentinels answer"
+    hosts = len(named.hosts)
+    count = f"{len(known)} of {hosts} sentinel{'s' * (hosts != 1)}"
+    count += " answers" if len(known) == 1 else " answer"
     if len(masters) > 1:
         yield warning(
             _SUBJECT,
@@ -95,18 +97,19 @@ def _master(
         meaning = f"{masters[0]} is the master of {named.master_name}; {count}, quorum {quorum}"
         yield ok(_SUBJECT, meaning)
     needed = max(quorum, in_all // 2 + 1)
-    if len(known) < min(needed, len(named.hosts)):
+    if len(known) < min(needed, hosts):
         yield warning(
             _SUBJECT,
             f"{count}, and a failover needs {needed} (quorum {quorum}, a majority of {in_all}): "
             "if the master fails now, it may not be replaced",
             "start the others",
         )
-    if len(named.hosts) < in_all:
+    if hosts < in_all:
+        are = "that one is" if hosts == 1 else "those are"
         yield warning(
             _SUBJECT,
-            f"{_ADDRESS} names {len(named.hosts)} of {in_all} sentinels: while those are away, "
-            "no process finds the master",
+            f"{_ADDRESS} names {hosts} of {in_all} sentinels: while {are} away, no process finds "
+            "the master",
             "name them all",
         )
     if not any(int(one["num-slaves"]) for one in known.values()):

@@ -35,8 +35,10 @@ class _Backlog:
 
     def __str__(self) -> str:
         """Return the backlog in words."""
-        counts = (f"{self.messages} messages", *([f"{self.jobs} due jobs"] if self.jobs else []))
-        return f"{self.queue} has {' and '.join(counts)}, the oldest for {self.age:.0f} s"
+        counts = f"{self.messages} message{'s' * (self.messages != 1)}"
+        if self.jobs:
+            counts += f" and {self.jobs} due job{'s' * (self.jobs != 1)}"
+        return f"{self.queue} has {counts}, the oldest for {self.age:.0f} s"
 
 
 def examined(
@@ -59,7 +61,8 @@ def examined(
     slots = sum(one["slots"] for one in working.values())
     if not stuck:
         in_use = sum(one["slots_in_use"] for one in working.values())
-        yield ok(_SUBJECT, f"{in_use} of {slots} slots are in use")
+        are = "is" if 1 in (in_use, slots) else "are"
+        yield ok(_SUBJECT, f"{in_use} of {slots} slot{'s' * (slots != 1)} {are} in use")
         return
     names = sorted(name for name in full if queues.get(name, set()) & set(stuck))
     slots = sum(working[name]["slots"] for name in names)

@@ -111,12 +111,12 @@ def _set_aside(where: Spool) -> Iterator[Finding]:
     if files:
         named = ", ".join(file.name for file in files[:_MAX_NAMED])
         more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
-        yield warning(
-            _SPOOL,
-            f"{len(files)} refused files may be recordings; they are set aside in {where.refused}: "
-            f"{named}{more}",
-            "listen to them, keep recordings elsewhere, and remove the files here",
-        )
+        meaning = f"{len(files)} refused files may be recordings; they are"
+        advice = "listen to them, keep recordings elsewhere, and remove the files here"
+        if len(files) == 1:
+            meaning = "1 refused file may be a recording; it is"
+            advice = "listen to it, keep a recording elsewhere, and remove the file here"
+        yield warning(_SPOOL, f"{meaning} set aside in {where.refused}: {named}{more}", advice)
 
 
 def _folder(settings: Settings) -> Path | None:

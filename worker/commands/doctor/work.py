@@ -57,11 +57,13 @@ def _future_times() -> Finding:
         return ok("clock", "no timestamp in the ledger is too far in the future")
     named = "; ".join(f"{one.what} {one.name} by {one.seconds:.0f} s" for one in found[:_MAX_NAMED])
     more = f", and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+    are, were, them = f"{len(found)} timestamps in the ledger are", "they were", "them"
+    if len(found) == 1:
+        are, were, them = "1 timestamp in the ledger is", "it was", "it"
     return warning(
         "clock",
-        f"{len(found)} timestamps in the ledger are too far in the future ({named}{more}): the "
-        "clock was ahead when they were written",
-        "check that this machine's clock is right now (NTP); a running worker sets them to now "
+        f"{are} too far in the future ({named}{more}): the clock was ahead when {were} written",
+        f"check that this machine's clock is right now (NTP); a running worker sets {them} to now "
         "within a minute",
     )
 
@@ -94,10 +96,12 @@ def _decisions() -> Finding:
     if not waiting:
         return ok("decisions", "no call awaits a decision")
     oldest, since = waiting[0]
-    count = f"{len(waiting)} wait{'s' * (len(waiting) == 1)} for a person's decision"
+    wait, were, are = f"{len(waiting)} wait", "these paid calls were", "they are"
+    if len(waiting) == 1:
+        wait, were, are = "1 waits", "this paid call was", "it is"
     meaning = (
-        f"{count}, the oldest since {iso(since)} ({oldest.job_id}): whether these paid "
-        "calls were placed is unknown, and they are not retried"
+        f"{wait} for a person's decision, the oldest since {iso(since)} ({oldest.job_id}): whether "
+        f"{were} placed is unknown, and {are} not retried"
     )
     advice = "see earwitness show JOB and the provider's panel, then earwitness resolve"
     return warning("decisions", meaning, advice)
@@ -137,8 +141,9 @@ def _notifications() -> Finding:
     given_up = ledger().notifications.given_up()
     if not causes or given_up is None:
         return ok("notifications", "no alert of a given-up notification is open")
+    count = given_up["count"]
     meaning = (
-        f"{given_up['count']} were given up, the last at {given_up['last']}: "
+        f"{count} {'was' if count == 1 else 'were'} given up, the last at {given_up['last']}: "
         f"{given_up['reason']}; the jobs are not affected"
     )
     advice = (
@@ -153,7 +158,8 @@ def _answers() -> Finding:
     lost = ledger().waiters.unanswerable()
     if not lost:
         return ok("answers", "every waiting task was answered")
-    meaning = f"the results of {lost} tasks could not be stored in Redis within a day"
+    results = "the result of 1 task" if lost == 1 else f"the results of {lost} tasks"
+    meaning = f"{results} could not be stored in Redis within a day"
     advice = (
         "see the workers' logs and ACL LOG; the ledger has the outcomes; sending the same "
         "request ids again returns them"
