@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, select, update
+from sqlalchemy import Connection, event, select
 
 from ledger.core.database import Database, now, once_committed
-from ledger.core.schema import audit, jobs
+from ledger.core.schema import jobs
 from ledger.core.writer import MOST_ITEMS, MOST_SECONDS
 from ledger.errors import LedgerAway, NotBegun
 from ledger.ledger import Ledger
@@ -56,28 +55,6 @@ def inside(database: Database, name: str = "inside") -> Iterator[Writing]:
     finally:
         leave.set()
         writing.end()
-
-
-def test_a_group_needs_no_temporary_file(database: Database) -> None:
-    """What a rollback to an item would need stays in memory: the disk for it may be full, or none
-    that can be written.
-    """
-    opened: list[str] = []
-
-    def fill(connection: Connection) -> None:
-        for _ in range(40):
-            row("x" * 3_000)(connection)
-
-    def change_all(connection: Connection) -> None:
-        connection.execute(update(audit).values(by="another"))
-        for one in Path("/proc/self/fd").iterdir():
-            with suppress(OSError):
-                opened.append(str(one.readlink()))
-
-    database.write(fill)
-    assert written_together(database, [change_all] * 5) == [None] * 5
-    assert opened
-    assert not [name for name in opened if "etilqs" in name]
 
 
 def test_many_threads_need_few_commits(database: Database) -> None:

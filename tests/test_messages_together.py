@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -88,53 +86,6 @@ def test_what_waits_is_taken_as_far_as_there_is_room(
         assert not redis.exists(IN_HAND, f"{IN_HAND}_index")
     reader.read()
     assert [message.payload for message in taken[ROOM:]] == numbered(7)[ROOM:]
-
-
-def test_a_quick_worker_takes_some_ahead(
-    reader: Reader, taken: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many beyond its room as tasks have just ended, so that no slot waits for Redis; and none
-    once its tasks take long: what it has no slot for is then any worker's.
-    """
-    clock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, now=time.monotonic())
-    monkeypatch.setattr("worker.redis.unacked.time", clock)
-    reader.publish(*numbered(40))
-    reader.read()
-    ended = iter(taken)
-    for _ in range(3):
-        next(ended).ack()
-    reader.read()
-    assert len(taken) == 3 + ROOM + 3
-    clock.now += 1
-    assert not reader.channel.qos.can_consume()
-    for _ in range(3):
-        next(ended).ack()
-    clock.now += 1
-    assert not reader.channel.qos.can_consume()
-    next(ended).ack()
-    clock.now += 1
-    reader.read()
-    assert len(taken) == 7 + ROOM
-    assert not reader.channel.qos.can_consume()
-    assert [message.payload for message in taken] == numbered(12)
-
-
-def test_how_many_a_worker_takes_ahead_has_a_bound(
-    reader: Reader, taken: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Sixteen, however quick its tasks are."""
-    clock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, now=time.monotonic())
-    monkeypatch.setattr("worker.redis.unacked.time", clock)
-    reader.publish(*numbered(90))
-    acknowledged = 0
-    while acknowledged < 60:
-        reader.read()
-        for message in taken[acknowledged:]:
-            message.ack()
-        acknowledged = len(taken)
-    while reader.channel.qos.can_consume():
-        reader.read()
-    assert len(taken) == acknowledged + ROOM + 16
 
 
 def test_what_is_no_message_holds_up_no_other(

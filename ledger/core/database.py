@@ -184,8 +184,6 @@ class Database:
         # Only in this mode does a commit wait for no reader.
         if driver.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             driver.execute("PRAGMA busy_timeout = 0")
-        # A group's savepoints keep the pages that they change. They would go to a temporary file.
-        driver.execute("PRAGMA temp_store = MEMORY")
         return connection
 
     def read(

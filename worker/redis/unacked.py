@@ -52,12 +52,6 @@ _MAX_A_ROUND = 500
 #: How many messages a worker takes together after it was given one. More would keep those of other
 #: queues waiting.
 _MOST_MORE = 8
-#: While a worker ends many tasks, it has more messages in hand than slots: as many more as tasks
-#: ended within these seconds, up to this number. Otherwise a slot that becomes free stays empty
-#: until the next message has come from Redis. A message so waits about as long for its slot. A
-#: worker whose slots are all taken by long transfers takes no message that would wait behind them.
-_MOST_AHEAD = 16
-_AHEAD_SECONDS = 0.1
 #: A dead worker's entry among the holders is removed after this time.
 _HOLDER_SECONDS = 3600
 
@@ -79,8 +73,6 @@ class Unacknowledged(QoS):
         self._failed: set[str] = set()
         #: Messages still to be set aside: item, queue, reason.
         self._postponed: deque[tuple[bytes, str, str]] = deque(maxlen=MAX_MESSAGES)
-        #: When the latest messages were acknowledged, in monotonic seconds.
-        self._ended_at: deque[float] = deque(maxlen=_MOST_AHEAD)
         #: The tags of acknowledged messages that Redis still has among those in hand.
         self._acknowledged: deque[Any] = deque()
 
@@ -100,7 +92,7 @@ class Unacknowledged(QoS):
         """Take more messages of a queue, for which there is room, from the list under ``key``;
         return each with its tag. Redis has recorded them as in hand.
         """
-        room = self._room()
+        room = super().can_consume_max_estimate()
         count = _MOST_MORE if room is None else min(room, _MOST_MORE)
         if self._takes_singly or count < 1:
             return []
@@ -139,19 +131,10 @@ class Unacknowledged(QoS):
 
     def can_consume(self) -> bool:
         """Return whether there is room for a message; a worker without room counts as consuming."""
-        room = self._room()
-        has_room = room is None or room > 0
-        if not has_room:
+        room = bool(super().can_consume())
+        if not room:
             self.channel.note_consumption()
-        return has_room
-
-    def _room(self) -> int | None:
-        """Return how many more messages this process may have in hand, None without a limit."""
-        if not self.prefetch_count:
-            return None
-        since = time.monotonic() - _AHEAD_SECONDS
-        ahead = sum(one > since for one in tuple(self._ended_at))  # others append meanwhile
-        return int(self.prefetch_count) + ahead - (len(self._delivered) - len(self._dirty))
+        return room
 
     def blame(self, delivery_tag: str) -> None:
         """Record that this process failed on a message: putting it back counts as a death."""
@@ -341,7 +324,6 @@ class Unacknowledged(QoS):
     def ack(self, delivery_tag: Any) -> None:
         """Acknowledge a message: there is room for another at once, and Redis forgets it soon."""
         AnyQoS.ack(self, delivery_tag)
-        self._ended_at.append(time.monotonic())
         self._acknowledged.append(delivery_tag)
         flusher.ask("acknowledgements", self.flush)
 
