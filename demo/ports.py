@@ -11,8 +11,14 @@ PORTS = range(15_000, 32_000)
 
 
 def is_free(port: int) -> bool:
-    """Return whether nothing listens on this port of 127.0.0.1."""
+    """Return whether a server can listen on this port of 127.0.0.1.
+
+    The look itself must not take the port away: a program that another thread starts meanwhile
+    holds a copy of the probing socket for a moment. So the probe allows others its port, as servers
+    do.
+    """
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
