@@ -12,9 +12,9 @@ RUNS := .venv/.runs
 DEVELOPS := .venv/.develops
 COMMAND := $(BIN)/earwitness
 T ?=
-# Most tests wait for processes and sockets of theirs four fifths of their time: three times as many
+# Most tests wait for processes and sockets of theirs four fifths of their time: four times as many
 # as there are cores keep these busy.
-PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1))')
+PROCESSES ?= $(shell $(BIN)/python -c 'import os; print(4 * (os.cpu_count() or 1))')
 
 help: ## Show this table
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
