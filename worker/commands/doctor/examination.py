@@ -12,7 +12,12 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from redis.exceptions import RedisError
+
+from archive.errors import ArchiveError, StoreAway
 from config.masking import masked_error
+from ledger.errors import LedgerError
+from worker.redis.diagnosis import diagnose
 
 from .findings import UNKNOWN, Finding, error
 
@@ -60,8 +65,7 @@ class Examination:
             self._result = yield_to(self._examine(self._alive), self._take)
         except Exception as failure:  # noqa: BLE001 - reported as a finding
             why = masked_error(failure).splitlines()[0]
-            advice = "run doctor as a user who may read and write the same files as the workers"
-            self._take(error(self._subject, f"the check did not finish: {why}", advice))
+            self._take(error(self._subject, f"the check did not finish: {why}", _advice(failure)))
         finally:
             self._is_over.set()
 
@@ -80,6 +84,21 @@ class Examination:
             "check its server, its disk or mount, the network and name resolution "
             "(DNS); meanwhile, workers do what does not need it",
         )
+
+
+def _advice(failure: Exception) -> str:
+    """Return what to do about a failure that the examination itself does not expect."""
+    if isinstance(failure, LedgerError):
+        return "check EARWITNESS_LEDGER_URL and its server, then run doctor again"
+    if isinstance(failure, StoreAway | ArchiveError):
+        return "check EARWITNESS_ARCHIVE_URL and its storage, then run doctor again"
+    if isinstance(failure, RedisError):
+        return diagnose(failure).advice
+    if isinstance(failure, PermissionError):
+        return "run doctor as a user who may read and write the same files as the workers"
+    if isinstance(failure, OSError):
+        return "check the disks and the network of this host, then run doctor again"
+    return "run doctor again; if this error comes again, report it as a fault of Earwitness"
 
 
 def yield_to(found: Iterable[Finding], take: Callable[[Finding], None]) -> Any:
