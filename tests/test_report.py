@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery.result import allow_join_result
@@ -21,6 +22,7 @@ from archive.store.fsync import replace_text
 from ledger.call_outcomes import UNKNOWN, Outcome
 from ledger.core import states
 from ledger.daily_quota import Cap
+from tasks.reports.content import DEFAULT_DAYS, default_span
 
 from .deployment import ROOT, Deployment, account_toml
 from .ledgers import running
@@ -151,6 +153,39 @@ def test_a_report_says_what_is_complete_missing_and_undecided(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert gap in Page(path.read_text()).titles
     assert worker.alive
+
+
+@pytest.mark.parametrize(
+    ("given", "made_at", "last"),
+    [
+        ({}, "2026-12-15T18:00Z", date(2026, 12, 14)),
+        ({}, "2026-12-15T22:30Z", date(2026, 12, 15)),
+        ({"account": "india"}, "2026-12-15T22:30Z", date(2026, 12, 15)),
+        ({"account": "bogota"}, "2026-12-15T22:30Z", date(2026, 12, 14)),
+        ({"account": "bogota"}, "2026-12-15T02:00Z", date(2026, 12, 14)),
+        ({"first": date(2027, 1, 3)}, "2026-12-15T22:30Z", date(2027, 1, 3)),
+    ],
+)
+def test_a_report_ends_with_the_last_day_that_is_over(
+    given: dict[str, Any],
+    made_at: str,
+    last: date,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Yesterday in UTC or, where that is later, the day whose night has come in an account's
+    zone.
+    """
+    zones = {"india": "Asia/Kolkata", "bogota": "America/Bogota"}
+    told = {"provider": "vonage", "account_id": "1", "login_name": "john@vbc.prod"}
+    text = [
+        account_toml(alias, {**told, "access_token": f"sesame-{alias}"}, {"timezone": zone})
+        for alias, zone in zones.items()
+    ]
+    (tmp_path / "accounts.toml").write_text("".join(text))
+    monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))
+    span = default_span(datetime.fromisoformat(made_at).timestamp(), **given)
+    assert span == (given.get("first", last - timedelta(days=DEFAULT_DAYS - 1)), last)
 
 
 def test_numbers_are_shown_once_that_is_noted(house: Deployment, tmp_path: Path) -> None:

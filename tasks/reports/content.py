@@ -19,7 +19,7 @@ from ledger.ledger import Ledger
 from providers import registry
 from providers.accounts import CertifiedCallsAccount
 from providers.errors import Unsupported
-from tasks.days import missing_files
+from tasks.days import missing_files, windows
 from tasks.days.coverage import DayCoverage, coverage_of, covered_accounts
 
 #: The days of a report that names no first day.
@@ -81,10 +81,19 @@ class Report:
         return [one for one in self.alerts if one["closed_at"] is None]
 
 
-def default_span(ledger: Ledger, first: date | None, last: date | None) -> tuple[date, date]:
-    """Return the span of a report: up to yesterday, and `DEFAULT_DAYS` days, unless given."""
-    today = datetime.fromtimestamp(ledger.database.time(), UTC).date()
-    ends = last or max(today - _DAY, first or date.min)
+def default_span(
+    now: float, first: date | None = None, last: date | None = None, account: str | None = None
+) -> tuple[date, date]:
+    """Return the first and the last day of a report that is made at ``now``, seconds since 1970.
+
+    Unless given, the last is yesterday in UTC or, if that is later, the newest day that is due at
+    an account of the report: east of Greenwich days end earlier. The first is the first of
+    `DEFAULT_DAYS` days.
+    """
+    at = datetime.fromtimestamp(now, UTC)
+    nights = [one.nights for one in settings().accounts.values() if account in (None, one.alias)]
+    due = [windows.newest_due(one, at) for one in nights if one is not None]
+    ends = last or max(at.date() - _DAY, first or date.min, *due)
     return first or ends - (DEFAULT_DAYS - 1) * _DAY, ends
 
 

@@ -30,7 +30,7 @@ def write_report(_: WriteReport) -> dict[str, Any]:
             "not done: EARWITNESS_REPORT_DIR is not set for the worker that got this task; set it "
             "for every worker, or for none"
         )
-    report = collect(ledger(), *default_span(ledger(), None, None))
+    report = collect(ledger(), *default_span(ledger().database.time()))
     day = datetime.fromtimestamp(report.made_at, UTC).date()
     path = folder / f"earwitness-{day}.html"
     folder.mkdir(parents=True, exist_ok=True)

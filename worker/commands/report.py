@@ -23,7 +23,7 @@ _MASKED, _SHOWN = "masked", "shown"
 @click.command()
 @one_account
 @click.option("--from", "first", type=DAY, help="The first day. [default: 90 days before the last]")
-@click.option("--to", "last", type=DAY, help="The last day. [default: yesterday]")
+@click.option("--to", "last", type=DAY, help="The last day. [default: the last that is over]")
 @click.option("--out", type=_FILE, required=True, help="The HTML file to write.")
 @click.option("--csv", "csv_file", type=_FILE, help="A CSV file of the days to write as well.")
 @click.option(
@@ -50,7 +50,8 @@ def report(
         chosen_accounts(ledger, account)
     if numbers == _SHOWN:
         ledger.identity.note_reveal(by=operator(), why=f"a report showed numbers: {out}")
-    found = collect(ledger, *default_span(ledger, first, last), account)
+    span = default_span(ledger.database.time(), first, last, account)
+    found = collect(ledger, *span, account)
     replace_text(out, html(found, numbers_shown=numbers == _SHOWN))
     if csv_file is not None:
         replace_text(csv_file, table(found))
