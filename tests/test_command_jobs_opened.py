@@ -36,7 +36,7 @@ def house(
     deploy: Callable[..., Deployment], simulators: Simulators, account: AccountDoor
 ) -> Deployment:
     """A deployment with it and one for certified calls, without a worker."""
-    legal = simulators.gsmblockchain.account().configuration()
+    legal = {**simulators.gsmblockchain.account().configuration(), "timezone": ZONE}
     india = account_toml("india", account.configuration(), {"timezone": ZONE})
     return deploy(india + account_toml("legal", legal))
 
