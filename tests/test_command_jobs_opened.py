@@ -147,6 +147,7 @@ def test_an_export_goes_step_by_step(house: Deployment, account: AccountDoor) ->
     a step's name, or none at all, are refused.
     """
     account.seed(YESTERDAY, ZONE, 3)
+    account.configure(ready_after_polls=5)  # long enough for the command to see that it waits
     house.worker()
     bounds = [f"start:gte={YESTERDAY}T00:00:00Z", f"start:lte={YESTERDAY}T23:59:59Z"]
     filters = [word for bound in bounds for word in ("--filter", bound)]
