@@ -277,7 +277,9 @@ def test_cancelled_at_any_moment_no_answer_is_mistaken(valkey: Valkey) -> None:
                 for task in tasks[::2]:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            assert not any(await asyncio.gather(*(job.ready() for _ in range(100))))
+            # As many at once as there are connections: on a busy machine others come too late.
+            for _ in range(12):
+                assert not any(await asyncio.gather(*(job.ready() for _ in range(8))))
             assert (await _send(client)).id == job.id
 
     asyncio.run(main())
@@ -308,7 +310,7 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
     client = AsyncEarwitness(valkey.url)
 
     async def main() -> None:
-        await asyncio.gather(*(_send(client) for _ in range(10)))
+        await asyncio.gather(*(_send(client) for _ in range(5)))
 
     async def end() -> None:
         await main()
@@ -324,6 +326,6 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
 
     asyncio.run(several())
     asyncio.run(end())
-    assert queued(valkey) == 40
+    assert queued(valkey) == 20
     with pytest.raises(Closed, match="was closed; create another client, and send it again"):
         asyncio.run(main())
