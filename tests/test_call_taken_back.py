@@ -215,7 +215,9 @@ def test_a_ledger_that_stays_away_until_not_after(deploy: Deploy, simulators: Si
         )
         calling.house.worker()
         with calling.house.producer() as app:
-            later = calling.house.ledger.database.time() + 15
+            # A locked ledger keeps the worker for about ten seconds until it says that it will try
+            # again; after not_after it would not.
+            later = calling.house.ledger.database.time() + 25
             until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(later))
             asked = calling.ask(app, "r1", not_after=until)
             calling.in_state("r1", states.RUNNING)
