@@ -14,7 +14,7 @@ import pytest
 from .deployment import Deployment, account_toml
 from .servers import free_port
 from .simulators import Simulators
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 DAY = date(2026, 11, 10)
 ZONE = "Asia/Kolkata"
@@ -44,13 +44,16 @@ SINGLES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @contextmanager
 def flower(house: Deployment) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """A real Flower; what it tells of a task."""
+    """A real Flower; what it tells of a task, nothing of one that it has not heard of yet."""
     port = free_port()
     house.celery(
         "flower", "--address=127.0.0.1", f"--port={port}", "--basic-auth=ops:secret", name="flower"
     )
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", auth=("ops", "secret"), trust_env=False
+        base_url=f"http://127.0.0.1:{port}",
+        auth=("ops", "secret"),
+        timeout=LOADED_SECONDS,
+        trust_env=False,
     ) as client:
 
         def up() -> bool:
@@ -59,8 +62,12 @@ def flower(house: Deployment) -> Iterator[Callable[[str], dict[str, Any]]]:
             except httpx.HTTPError:
                 return False
 
+        def told(task_id: str) -> dict[str, Any]:
+            answer = client.get(f"/api/task/info/{task_id}")
+            return dict(answer.json()) if answer.status_code == 200 else {}
+
         eventually(up, what="Flower did not start")
-        yield lambda task_id: dict(client.get(f"/api/task/info/{task_id}").json())
+        yield told
 
 
 def archived_files(house: Deployment) -> list[str]:

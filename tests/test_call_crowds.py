@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,14 @@ Deploy = Callable[..., Deployment]
 
 PRODUCERS = 8
 EACH = 25
-#: Two zones that never have the same day: the cap's day passes without anybody's clock being moved.
-TODAY, TOMORROW = "Etc/GMT+12", "Pacific/Kiritimati"
+#: Zones of the same hours, the second a day ahead: the cap's day passes without anybody's clock
+#: being moved. Midnight is at noon UTC in the first two, and at ten in the others.
+AT_NOON, AT_TEN = ("Etc/GMT+12", "Etc/GMT-12"), ("Etc/GMT+10", "Etc/GMT-14")
+
+
+def today_and_tomorrow() -> tuple[str, str]:
+    """Return two zones, one a day behind the other, whose midnight is an hour away at least."""
+    return AT_TEN if datetime.now(UTC).hour in (11, 12) else AT_NOON
 
 
 def produce(url: str, count: int) -> list[Any]:
@@ -118,8 +124,9 @@ def test_a_cap_of_three_places_three_of_twenty(
     """At once, on three workers; the rest fail with CapReached and open no job, so the same ids are
     placed on another day.
     """
+    today, tomorrow = today_and_tomorrow()
     calling = call_house(
-        deploy, simulators, ledger_url=ledger_url, max_calls_per_day=3, timezone=TODAY
+        deploy, simulators, ledger_url=ledger_url, max_calls_per_day=3, timezone=today
     )
     workers = [calling.house.worker(name) for name in ("first", "second", "third")]
     with calling.house.producer() as app:
@@ -132,7 +139,7 @@ def test_a_cap_of_three_places_three_of_twenty(
         for worker in workers:
             worker.stop()
         text = calling.house.accounts_file.read_text()
-        calling.house.accounts_file.write_text(text.replace(TODAY, TOMORROW))
+        calling.house.accounts_file.write_text(text.replace(today, tomorrow))
         calling.house.worker("tomorrow")
         refused = [name for name, answer in told.items() if answer == "CapReached"][:3]
         assert set(_ask(calling, app, refused).values()) == {"placed"}

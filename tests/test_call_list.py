@@ -28,7 +28,7 @@ def house(simulators: Simulators, deploy_for_module: Callable[..., Deployment]) 
         "office": simulators.ozeki.account("office").configuration(),
         "legal": simulators.gsmblockchain.account().configuration(),
     }
-    toml = [account_toml(alias, {**told, "timeout_seconds": 3}) for alias, told in sections.items()]
+    toml = [account_toml(alias, told) for alias, told in sections.items()]
     made = deploy_for_module("\n".join(toml))
     made.worker(loglevel="DEBUG")
     return made

@@ -24,8 +24,10 @@ FREEZES = [
 ]
 
 
-def under_way(deploy: Deploy, simulators: Simulators, seconds: float = 3.0) -> CallHouse:
-    """A house whose platform answers after so many seconds."""
+def under_way(deploy: Deploy, simulators: Simulators, seconds: float = 6.0) -> CallHouse:
+    """A house whose platform answers after so many seconds: a busy machine may take some of them to
+    see that a call is under way.
+    """
     calling = call_house(deploy, simulators, timeout_seconds=60)
     calling.platform.configure(answer_seconds=seconds)
     return calling
@@ -34,6 +36,7 @@ def under_way(deploy: Deploy, simulators: Simulators, seconds: float = 3.0) -> C
 def asked(calling: CallHouse) -> tuple[Any, Process]:
     """A call asked for, which the platform has counted and not yet answered."""
     worker = calling.house.worker()
+    assert calling.job("r1") is None  # the ledger is open from now on
     with calling.house.producer() as app:
         result = calling.ask(app, "r1")
         eventually(lambda: calling.placed() == 1)
@@ -70,7 +73,7 @@ def test_connections_killed(deploy: Deploy, simulators: Simulators, valkey: Valk
 @pytest.mark.parametrize("seconds", FREEZES)
 def test_frozen(deploy: Deploy, simulators: Simulators, valkey: Valkey, seconds: float) -> None:
     """Redis answers nobody for a while; the call's outcome is in the ledger meanwhile."""
-    calling = under_way(deploy, simulators, 1.0)
+    calling = under_way(deploy, simulators)
     result, _ = asked(calling)
     valkey.freeze()
     try:

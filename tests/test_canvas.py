@@ -13,14 +13,19 @@ from typing import Any
 import pytest
 from celery import Celery, Signature, chain, chord, group
 
+from ledger.core.schema import jobs
+
 from .canvas_house import CanvasHouse
 from .deployment import Deployment
+from .ledgers import pass_time
 from .pages import DOCS
 from .simulators import Simulators
 from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 
+#: How long jobs wait that a worker must not come to before it is killed.
+LATER = 600
 PAGE = (DOCS / "producers" / "celery.md").read_text(encoding="utf-8")
 #: The columns of the page's table, and whose calls end so.
 OUTCOMES = {"done": "legal", "failed or refused": "refusing", "needs a decision": "dark"}
@@ -106,10 +111,12 @@ def house(
 ) -> Iterator[CanvasHouse]:
     """The house, with the application's worker; its ledger is on PostgreSQL if the test says so."""
     with ExitStack() as stack:
+        database = getattr(request, "param", None)
         url = None
-        if getattr(request, "param", None) == "postgres":
+        if database == "postgres":
             url = stack.enter_context(request.getfixturevalue("postgres").ledger())
-        settings = {"LEASE_SECONDS": "3"}
+        # Those who name the database kill workers, whose leases are to end soon.
+        settings = {"LEASE_SECONDS": "3"} if database else {}
         made = CanvasHouse(deploy, simulators, tmp_path, settings=settings, ledger_url=url)
         stack.callback(made.deployment.close)
         made.shop()
@@ -147,7 +154,7 @@ def test_a_worker_is_killed_while_jobs_wait(house: CanvasHouse, canvas: Canvas, 
     # What follows a task of the application is in Redis alone, as a chord's count of its parts.
     sent = [one for one in idioms() if redis == "kept" or re.match(r"(chain\()?job\b", one.code)]
     for one in sent:
-        canvas.send(one, lambda one=one: house.waiting(canvas.app, one.account, seconds=4))
+        canvas.send(one, lambda one=one: house.waiting(canvas.app, one.account, seconds=LATER))
     begun = [_first(one.result) for one in sent if re.match(r"(chain\()?job\b", one.code)]
     assert len(begun) >= 20
     # A message that a worker takes from Redis while it is killed is the caller's to send again.
@@ -158,6 +165,7 @@ def test_a_worker_is_killed_while_jobs_wait(house: CanvasHouse, canvas: Canvas, 
     if redis == "emptied":
         house.deployment.valkey.client().flushall()
     worker = house.deployment.worker("second")
+    pass_time(house.deployment.ledger, LATER, jobs.c.next_attempt_at)
     canvas.check(sent)
     worker.kill()
     house.forget_answers(kept)

@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -29,7 +30,7 @@ from earwitness_client import (
 
 from .servers import Valkey, free_port
 from .test_client_contract import EVERY_CALL, FUNCTIONS, WRONG, _sent
-from .test_client_faults import SAME_ID, _cutting, _falling_silent, queued
+from .test_client_faults import SAME_ID, _cutting, queued, step_by_step
 from .waiting import LOADED_SECONDS, in_time
 
 _log = logging.getLogger(__name__)
@@ -161,18 +162,7 @@ def test_frozen_at_every_step(valkey: Valkey) -> None:
                 return type(error)
         return None
 
-    outcomes: list[type[NotSent]] = []
-    for _ in range(20):
-        with _falling_silent(valkey, len(outcomes)) as port:
-            outcome = asyncio.run(main(port))
-        if outcome is not None:
-            outcomes.append(outcome)
-        if outcome is MaybeQueued:
-            break
-        # Two packets that came together count as one step: all of it went through.
-        assert queued(valkey) == (outcome is None)
-        with valkey.client() as admin:
-            admin.flushall()
+    outcomes = step_by_step(valkey, lambda port: asyncio.run(main(port)))
     assert outcomes == [NotQueued] * (len(outcomes) - 1) + [MaybeQueued]
     assert len(outcomes) > 1
     assert queued(valkey) == 0
@@ -207,20 +197,23 @@ def test_a_crowd_does_not_block_the_loop(valkey: Valkey, fault: str) -> None:
             await _send(client)
             if fault != "none":
                 getattr(valkey, fault)()
-            threads = threading.active_count()
+            threads = set(threading.enumerate())
             async with _alive() as beats:
                 with in_time(LOADED_SECONDS):
                     sent = await asyncio.gather(
                         *(_send(client) for _ in range(CROWD)), return_exceptions=True
                     )
-            assert threading.active_count() == threads
+            assert set(threading.enumerate()) <= threads
             _report(fault, beats)
             assert _longest(beats) < STANDSTILL_SECONDS
+            kinds = Counter(type(one) for one in sent)
             if fault == "none":
-                assert {type(one) for one in sent} <= {AsyncJob, NotQueued}
-                assert queued(valkey) == 1 + sum(isinstance(one, AsyncJob) for one in sent) > 1
+                assert kinds.keys() <= {AsyncJob, NotQueued, MaybeQueued}
+                assert kinds[AsyncJob]
+                more = queued(valkey) - 1 - kinds[AsyncJob]
+                assert 0 <= more <= kinds[MaybeQueued]
             else:
-                assert {type(one) for one in sent} <= {MaybeQueued, NotQueued}
+                assert kinds.keys() <= {MaybeQueued, NotQueued}
                 # One refused attempt counts for all, so that a Redis that is gone takes no time.
                 assert len(beats) > (10 if fault == "freeze" else 2)
             valkey.thaw()
@@ -284,7 +277,9 @@ def test_cancelled_at_any_moment_no_answer_is_mistaken(valkey: Valkey) -> None:
                 for task in tasks[::2]:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-            assert not any(await asyncio.gather(*(job.ready() for _ in range(100))))
+            # As many at once as there are connections: on a busy machine others come too late.
+            for _ in range(12):
+                assert not any(await asyncio.gather(*(job.ready() for _ in range(8))))
             assert (await _send(client)).id == job.id
 
     asyncio.run(main())
@@ -297,11 +292,11 @@ def test_waiting_is_a_task_among_others(valkey: Valkey) -> None:
     async def main() -> None:
         async with AsyncEarwitness(valkey.url) as client:
             job = await _send(client)
-            threads = threading.active_count()
+            threads = set(threading.enumerate())
             waits = [job.wait(0.5) for _ in range(50)] + [job.accepted(0.5) for _ in range(50)]
             outcomes = await asyncio.gather(*waits, return_exceptions=True)
             assert {type(one) for one in outcomes} == {NotAnswered}
-            assert threading.active_count() == threads
+            assert set(threading.enumerate()) <= threads
             valkey.freeze()
             with in_time(LOADED_SECONDS), pytest.raises(NotAnswered):
                 await job.wait(0.2)
@@ -315,7 +310,7 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
     client = AsyncEarwitness(valkey.url)
 
     async def main() -> None:
-        await asyncio.gather(*(_send(client) for _ in range(10)))
+        await asyncio.gather(*(_send(client) for _ in range(5)))
 
     async def end() -> None:
         await main()
@@ -331,6 +326,6 @@ def test_each_loop_has_connections_of_its_own(valkey: Valkey) -> None:
 
     asyncio.run(several())
     asyncio.run(end())
-    assert queued(valkey) == 40
+    assert queued(valkey) == 20
     with pytest.raises(Closed, match="was closed; create another client, and send it again"):
         asyncio.run(main())

@@ -111,7 +111,7 @@ def test_a_socket_and_a_prefix(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     config = {"save": "", "unixsocket": str(path)}
     server = ValkeyServer(port=free_port(), data_dir=tmp_path, config=config)
-    server.start()
+    server.start(timeout=60)
     try:
         _send(f"unix://{path}?db=0", key_prefix="a:", queue="voices")
         with Redis(unix_socket_path=str(path)) as redis:

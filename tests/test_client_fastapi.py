@@ -36,8 +36,9 @@ def test_five_hundred_at_once(service: str, valkey: Valkey, fault: str) -> None:
     assert seen.blocking == ()
     assert seen.beats > 10
     if fault == "none":
-        # The one before and the one after.
-        assert queued(valkey) == 2 + seen.statuses[202]
+        # The one before and the one after. Where Redis' answer was read too late, 503 says that the
+        # request may be queued.
+        assert 0 <= queued(valkey) - 2 - seen.statuses[202] <= seen.statuses[503]
 
 
 def test_a_blocking_call_would_be_noticed(service: str) -> None:

@@ -54,7 +54,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need(page_packages.wheels())
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "client"
-    shutil.copytree(CLIENT, copy)
+    # Other tests' processes write there what they compile.
+    shutil.copytree(CLIENT, copy, ignore=shutil.ignore_patterns("__pycache__"))
     _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(copy))
     (made,) = folder.glob("*.whl")
     return made

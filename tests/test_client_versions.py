@@ -142,5 +142,8 @@ def test_a_worker_says_what_it_does_not_know(house: House, valkey: Valkey) -> No
     with valkey.client() as redis:
         redis.lpush("earwitness", json.dumps(sent))
         eventually(lambda: redis.llen("earwitness.shop") == 1, what="it was not notified")
+    with house.deployment.producer() as app:  # its result may come later
+        AsyncResult(task_id, app=app).get(timeout=60)
+    with valkey.client() as redis:
         stored = json.loads(redis.get(f"celery-task-meta-{task_id}"))  # type: ignore[arg-type]
     assert stored["earwitness"]["job_id"] == stored["result"]["job_id"]

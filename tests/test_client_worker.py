@@ -47,10 +47,10 @@ def test_a_day_from_request_to_result(house: House) -> None:
         "done",
         f"day:{DAY}#1",
     )
-    assert house.client.job.status(job_id=job.id).wait(10) == status
+    assert house.client.job.status(job_id=job.id).wait(30) == status
     again = house.day()
-    again.accepted(10)
-    assert again.wait(10) == result
+    again.accepted(30)
+    assert again.wait(30) == result
     assert len(house.runs()) == 1
 
 

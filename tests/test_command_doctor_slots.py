@@ -26,7 +26,8 @@ def test_a_full_worker_is_named_with_what_waits(
     its messages and the age of the oldest; after two minutes that is an error.
     """
     account = simulators.vonage.account()
-    house = deploy(account_toml("india", account.configuration()))
+    # The hanging request keeps the slot for longer than two visits of the doctor take.
+    house = deploy(account_toml("india", {**account.configuration(), "timeout_seconds": 300}))
     worker = house.celery(
         "worker", "-n", "one@%h", "-c", "1", "--loglevel", "INFO", "--without-mingle", name="one"
     )

@@ -20,6 +20,7 @@ from worker.commands.examples import EXAMPLES
 from . import forked
 from .deployment import ROOT, Deployment, Process, account_toml
 from .ledgers import request, running
+from .servers import free_port
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
 from .simulators.voipnow_door import AppDoor
@@ -98,7 +99,7 @@ def house(
         account_toml("legal_es", {**legal, **company}),
         account_toml("pbx", pbx.configuration()),
     ]
-    return deploy("\n".join(accounts))
+    return deploy("\n".join(accounts), settings={"HOOKS_BIND": f"127.0.0.1:{free_port()}"})
 
 
 def undecided(house: Deployment, request_id: str) -> None:

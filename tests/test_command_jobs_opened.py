@@ -36,7 +36,7 @@ def house(
     deploy: Callable[..., Deployment], simulators: Simulators, account: AccountDoor
 ) -> Deployment:
     """A deployment with it and one for certified calls, without a worker."""
-    legal = simulators.gsmblockchain.account().configuration()
+    legal = {**simulators.gsmblockchain.account().configuration(), "timezone": ZONE}
     india = account_toml("india", account.configuration(), {"timezone": ZONE})
     return deploy(india + account_toml("legal", legal))
 
@@ -147,6 +147,7 @@ def test_an_export_goes_step_by_step(house: Deployment, account: AccountDoor) ->
     a step's name, or none at all, are refused.
     """
     account.seed(YESTERDAY, ZONE, 3)
+    account.configure(ready_after_polls=5)  # long enough for the command to see that it waits
     house.worker()
     bounds = [f"start:gte={YESTERDAY}T00:00:00Z", f"start:lte={YESTERDAY}T23:59:59Z"]
     filters = [word for bound in bounds for word in ("--filter", bound)]
