@@ -81,7 +81,7 @@ def test_a_call_that_waits_for_its_platform_is_no_longer_held_by_an_unknown_acco
     with calling.house.producer() as app:
         asked = calling.ask(app, "r1")
         job = calling.in_state("r1", "waiting")
-        ledger.wakeups.put_back(job.job_id, seconds=0, held_by=ACCOUNT)
+        ledger.wakeups.put_back(job.job_id, seconds=600, held_by=ACCOUNT)
         assert ledger.held_jobs.held()
         assert ledger.held_jobs.hasten("legal") == 1
         eventually(lambda: NOTE not in ledger.jobs.job(job.job_id).work, what="still held")
