@@ -75,6 +75,9 @@ class Front:
 
     def misbehave(self, how: str, method: str, containing: str = "", times: int = 1) -> None:
         """Order a fault."""
+        if how == "hang":
+            # Not where it hangs: that may come after the test has told it to go on.
+            self._goes_on.clear()
         self._faults.append([how, method, containing, times])
 
     def behave(self) -> None:
@@ -99,7 +102,6 @@ class Front:
             # What is sent is taken: a peer that takes nothing is given up by TCP itself.
             sent = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(sent)
-            self._goes_on.clear()
             self._goes_on.wait(60)
         if how == "unconditional":
             self.overlook(environ)

@@ -82,5 +82,5 @@ def call_house(
     """
     options = {key: given.pop(key) for key in ("settings", "ledger_url") if key in given}
     platform = simulators.gsmblockchain.account()
-    fields = {**platform.configuration(), "timeout_seconds": 3, **given}
+    fields = {**platform.configuration(), "timeout_seconds": 10, **given}
     return CallHouse(deploy(account_toml("legal", fields), **options), platform)

@@ -33,7 +33,7 @@ class Days:
         simulators: Simulators,
         *,
         size: int = 6 * MB,
-        seconds: float = 20,
+        seconds: float = 60,
         **options: Any,
     ) -> None:
         self.log = simulators
@@ -61,7 +61,7 @@ class Days:
         ]
         eventually(lambda: len(self.log.log.exports()) == 4, what="not every export was created")
         eventually(lambda: len(self.not_ready()) == 3, what="three days do not wait")
-        self.until_held(0.1)
+        self.until_held(0.03)
         return results
 
     def not_ready(self) -> set[str]:

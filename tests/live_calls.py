@@ -56,5 +56,5 @@ def live_house(
 ) -> LiveHouse:
     """A house with one account at VoipNow; ``given`` are its fields."""
     app = simulators.voipnow.account()
-    fields = {**app.configuration(), "timeout_seconds": 3, **given}
+    fields = {**app.configuration(), "timeout_seconds": 10, **given}
     return LiveHouse(deploy(account_toml("pbx", fields)), app)

@@ -99,7 +99,7 @@ class Night:
         self.india.seed(DAY, ZONE, 3)
         self.india.withhold(self.india.recordings()[0]["id"], "everywhere")
         self.slow.seed(DAY, ZONE, 2, size_bytes=ZIP_BYTES // 2)
-        self.slow.configure(ready_after_polls=0, bytes_per_second=ZIP_BYTES // 150)
+        self.slow.configure(ready_after_polls=0, bytes_per_second=ZIP_BYTES // 600)
         self.platform.fault("call", "reset")
         self.house.send(app, "export.run", account="slow", day=DAY.isoformat())
         self._a_worker_dies()

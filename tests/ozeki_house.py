@@ -148,6 +148,6 @@ def ozeki_house(
     settings = {"HOOKS_URL": url, "HOOKS_BIND": url.removeprefix("http://")}
     settings |= given.pop("settings", {})
     pbx = simulators.ozeki.account(control=control, notify_url=f"{url}/ozeki/office/notify")
-    fields = {**pbx.configuration(), "control": control, "timeout_seconds": 3, **given}
+    fields = {**pbx.configuration(), "control": control, "timeout_seconds": 10, **given}
     house = deploy(account_toml("office", fields), settings=settings, **options)
     return OzekiHouse(house, pbx, url, simulators, control)

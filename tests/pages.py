@@ -182,7 +182,7 @@ class Reader:
             with (self.folder / name).open("a", encoding="utf-8") as file:
                 file.write(self.here(text))
 
-    def run(self, line: str, *, within: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, line: str, *, within: float = 150) -> subprocess.CompletedProcess[str]:
         """Run a line in a shell; what it printed, in the page's names. One that installs something
         takes it from the packages that were fetched when the tests were set up.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import socket
 import sys
@@ -27,10 +28,12 @@ ZONE = "Asia/Kolkata"
 #: What makes a password look different in every notation.
 ODD = " '&\"ä/ö\\%<+>="
 
+#: How long what hangs does so.
+HANGS_SECONDS = 3.0
 #: What each operation of the account ``trouble`` meets, one after the other.
 TROUBLES: list[tuple[str, dict[str, Any]]] = [
     ("answer", {"status": 401, "body": "wso2-json"}),
-    ("hang", {"seconds": 3.0}),
+    ("hang", {"seconds": HANGS_SECONDS}),
     ("reset", {}),
     ("answer", {"status": 200, "body": "html"}),
     ("answer", {"status": 500, "body": "json"}),
@@ -83,18 +86,21 @@ class Scene:
     def _accounts_file(self) -> str:
         sections = []
         for name, account in self.accounts.items():
-            told = {**account.configuration(), "timeout_seconds": 1, "allow_delete": True}
+            # Short only where something hangs: the others' requests have to succeed.
+            seconds = 1 if name == "trouble" else 10
+            told = {**account.configuration(), "timeout_seconds": seconds, "allow_delete": True}
             if name == "wrong":
                 told["password"] = "mistyped" + ODD
             sections.append(account_toml(name, told, {"catchup_days": 1}))
         lasting = self.simulators.vonage.account(username="lasting@vbc.prod")
         addresses = {key: lasting.configuration()[key] for key in ("base_url", "token_url")}
         token = {"provider": "vonage", **addresses, "access_token": lasting.issue_token()}
-        paying = {**self.paying.configuration(), "timeout_seconds": 1}
+        paying = {**self.paying.configuration(), "timeout_seconds": HANGS_SECONDS - 0.5}
         mistyped = {**paying, "username": "somebody", "password": "mistyped" + ODD}
         sections += [account_toml("paying", paying), account_toml("unpaid", mistyped)]
-        pbx = {**self.pbx.configuration(), "timeout_seconds": 1}
-        office = {**self.office.configuration(), "control": "http", "timeout_seconds": 1}
+        pbx = {**self.pbx.configuration(), "timeout_seconds": 10}
+        office = {**self.office.configuration(), "control": "http"}
+        office["timeout_seconds"] = HANGS_SECONDS - 0.5
         sections += [account_toml("lasting", token), account_toml("pbx", pbx)]
         return "\n".join([*sections, account_toml("office", office)])
 
@@ -332,7 +338,10 @@ class Scene:
 
 
 def contents(folder: Path) -> bytes:
-    """Every path below a folder and what is in the files."""
+    """Every path below a folder and what is in the files, but for those that go meanwhile."""
     paths = sorted(folder.rglob("*"))
-    files = [path.read_bytes() for path in paths if path.is_file()]
+    files = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            files.append(path.read_bytes())
     return b"\n".join([*(str(path.relative_to(folder)).encode() for path in paths), *files])

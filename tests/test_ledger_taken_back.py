@@ -275,7 +275,7 @@ def test_with_the_ledger_away_it_stays_until_it_is_back(
     open_ledger: OpenLedger, ledger_url: str
 ) -> None:
     """A lock that stays raises LedgerAway; once it is gone, the row can be taken back."""
-    ledger = open_ledger(lease_seconds=3)
+    ledger = open_ledger(lease_seconds=10)
     job, lease = sending(ledger)
     engine = create_engine(ledger_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as other:

@@ -89,11 +89,12 @@ def test_sweepers_of_several_processes_announce_each_job_once(
     assert sorted(name for hints in claimed for name in hints) == names
 
 
-def test_a_young_hint_is_not_lost(ledger: Ledger) -> None:
+def test_a_young_hint_is_not_lost(open_ledger: OpenLedger) -> None:
     """Within the patience a hint is believed, whatever its queue looks like."""
+    ledger = open_ledger(lease_seconds=3000)
     _waiting(ledger, "a")
     _due(ledger)
-    pass_time(ledger, 29, jobs.c.hinted_at)
+    pass_time(ledger, 2900, jobs.c.hinted_at)
     assert _due(ledger, queue_is_empty=True) == []
 
 

@@ -57,13 +57,15 @@ def inside(database: Database, name: str = "inside") -> Iterator[Writing]:
         writing.end()
 
 
-def test_many_threads_need_few_commits(database: Database) -> None:
+def test_many_threads_need_few_commits(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits together is committed together, in the order in which it came."""
+    # On a slow machine a group would end by its time, after any number of items.
+    monkeypatch.setattr("ledger.core.writer.MOST_SECONDS", 60.0)
     commits = Commits(database)
     names = [f"w{n}" for n in range(MOST_ITEMS)]
     assert written_together(database, [row(name) for name in names]) == names
     assert rows(database) == names
-    assert commits.count <= 10
+    assert commits.count <= 2
 
 
 def test_a_group_has_at_most_64_items(database: Database) -> None:

@@ -83,7 +83,7 @@ def jobs_are_right(shown: Shown) -> None:
     assert shown.value("decisions_waiting", account="india") == 0
     age = shown.value("oldest_decision_age_seconds", account="legal")
     assert age is not None
-    assert 0 < age < 120
+    assert 0 < age < 300
     told = {"kind": "certified_call.request", "state": "needs_decision"}
     assert shown.value("results_told_total", **told) == 1
     for kind in ("export.run", "archive.verify"):
@@ -176,7 +176,7 @@ def nothing_else_answers(night: Night) -> None:
         ("POST", "/metrics", 405),
         ("OPTIONS", "/metrics", 405),
     ]:
-        answer = httpx.request(method, night.url + path, trust_env=False)
+        answer = httpx.request(method, night.url + path, trust_env=False, timeout=30)
         assert answer.status_code == status, (method, path)
 
 

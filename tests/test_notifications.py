@@ -32,7 +32,7 @@ def broker(valkey: Valkey) -> Iterator[Valkey]:
     """A Redis to which this process sends notifications."""
     before = current_app._get_current_object()
     app = Celery(broker=valkey.url, set_as_current=True)
-    app.conf.broker_transport_options = {"socket_timeout": 2, "max_retries": 0}
+    app.conf.broker_transport_options = {"socket_timeout": 25, "max_retries": 0}
     yield valkey
     close_connections(app)
     app.close()

@@ -32,7 +32,7 @@ def test_an_account_told_to_wait_rests_as_a_whole(deploy: Deploy, simulators: Si
     days = [DAY + timedelta(days=n) for n in range(3)]
     for day in days:
         account.seed(day, ZONE, 2)
-    account.fault("list", "answer", status=429, retry_after=4)
+    account.fault("list", "answer", status=429, retry_after=12)
     house = deploy(account_toml("india", account.configuration(), {"catchup_days": 1}))
     house.worker("first")
     house.worker("second")
@@ -52,11 +52,11 @@ def test_an_account_told_to_wait_rests_as_a_whole(deploy: Deploy, simulators: Si
         for run in (first, *others):
             assert run.get(timeout=60)["archived"] == 2
     refused, *later = instants(simulators, "list")
-    assert min(later) - refused >= 4
+    assert min(later) - refused >= 12
 
 
 def test_a_rate_is_shared_by_all_workers(deploy: Deploy, simulators: Simulators) -> None:
-    """``rate = "5/second"`` over two workers and four days: no second sees more than five requests
+    """``rate = "3/second"`` over two workers and four days: no second sees more than three requests
     and those that were already on their way.
     """
     account = simulators.vonage.account(username="john.doe@vbc.prod")
@@ -64,7 +64,7 @@ def test_a_rate_is_shared_by_all_workers(deploy: Deploy, simulators: Simulators)
     days = [DAY + timedelta(days=n) for n in range(4)]
     for day in days:
         account.seed(day, ZONE, 2)
-    configuration = {**account.configuration(), "rate": "5/second"}
+    configuration = {**account.configuration(), "rate": "3/second"}
     house = deploy(account_toml("india", configuration, {"catchup_days": 1}))
     house.worker("first")
     house.worker("second")
@@ -76,5 +76,6 @@ def test_a_rate_is_shared_by_all_workers(deploy: Deploy, simulators: Simulators)
         at for operation in ("list", "export", "retrieve") for at in instants(simulators, operation)
     )
     assert len(came) >= 4 * 6
-    # Twenty spaced requests take almost four seconds, whoever sends them.
-    assert came[20] - came[0] >= 3.5
+    # Twenty spaced requests take almost seven seconds, whoever sends them; on a busy machine the
+    # first comes late.
+    assert came[20] - came[0] >= 5

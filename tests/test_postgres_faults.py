@@ -49,7 +49,7 @@ def test_postgresql_goes_away_while_jobs_wait_and_one_transfers(
     """
     with days.house.producer() as app:
         results = days.ask(app)
-        for share in (0.2, 0.3):
+        for share in (0.06, 0.09):
             days.until_held(share)
             away(postgres, how)
             postgres.start()

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from .deployment import account_toml
+from .recent_days import YESTERDAY
 from .simulators import Simulators
 from .test_tasks import DAY, Deploy
 from .waiting import eventually
@@ -55,12 +56,12 @@ def test_an_unsettled_day_is_looked_at_by_one_page(deploy: Deploy, simulators: S
     export waits, whether or not the page states a total, and no further page is asked for.
     """
     account = simulators.vonage.account()
-    account.seed(DAY, "UTC", 250, size_bytes=2_000)
-    account.configure(totals="absent", clock_offset=-400 * 86_400)
+    account.seed(YESTERDAY, "UTC", 250, size_bytes=2_000)
+    account.configure(totals="absent", clock_offset=-7 * 86_400)
     house = deploy(account_toml("india", account.configuration()))
     house.worker()
     with house.producer() as app:
-        house.send(app, "export.run", account="india", day=DAY.isoformat())
+        house.send(app, "export.run", account="india", day=YESTERDAY.isoformat())
         eventually(
             lambda: any("settles until" in (job.reason or "") for job in house.ledger.jobs.jobs()),
             what="the export does not wait",

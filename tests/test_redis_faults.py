@@ -81,7 +81,7 @@ def test_redis_emptied_three_times(deploy: Deploy, simulators: Simulators, valke
     one export for each day and one transfer, and nobody did anything for it.
     """
     with running(deploy, simulators) as (days, caller):
-        for share in (0.2, 0.3, 0.4):
+        for share in (0.06, 0.09, 0.12):
             days.until_held(share)
             assert flush(valkey) == 0
         end_well(days)
@@ -133,7 +133,7 @@ def test_every_connection_to_redis_killed(
 ) -> None:
     """CLIENT KILL of all, twice: workers and caller connect again."""
     with running(deploy, simulators) as (days, caller):
-        for share in (0.2, 0.3):
+        for share in (0.06, 0.09):
             days.until_held(share)
             assert kill_connections(valkey) > 0
         end_well(days)

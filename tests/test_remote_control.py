@@ -112,11 +112,17 @@ def flower_says(house: Deployment, tmp_path: Path, node: str) -> list[httpx.Resp
             except httpx.TransportError:
                 return False
 
+        def pressed(address: str, given: dict[str, Any]) -> httpx.Response:
+            answers: list[httpx.Response] = []
+
+            def is_told() -> bool:
+                data = {name: str(one).format(node=node) for name, one in given.items()}
+                answers[:] = [visitor.post(f"{base}/{address.format(node=node)}", data=data)]
+                return "Unknown reason" not in answers[0].text
+
+            # Flower waits for a worker's answer for one second, which a busy machine may take.
+            eventually(is_told, what=f"the worker did not answer {address}")
+            return answers[0]
+
         eventually(knows, within=60, what="Flower does not know the worker")
-        return [
-            visitor.post(
-                f"{base}/{address.format(node=node)}",
-                data={name: str(one).format(node=node) for name, one in given.items()},
-            )
-            for address, given in BUTTONS.items()
-        ]
+        return [pressed(address, given) for address, given in BUTTONS.items()]

@@ -29,6 +29,7 @@ from .ledgers import running
 from .recent_days import YESTERDAY, ZONE
 from .simulators import Simulators
 from .simulators.doors import AccountDoor
+from .waiting import eventually
 
 PHONE = "+34660111222"
 CAP = Cap(100, "Europe/Madrid")
@@ -123,6 +124,7 @@ def test_a_report_says_what_is_complete_missing_and_undecided(
     open_job, made_job = undecided(house, "contract-1"), undecided(house, "contract-2")
     note = ("--by", "ana", "--note", "<b>in the panel</b>")
     assert house.run("resolve", made_job, "--placed", *note).returncode == 0
+    eventually(lambda: not house.ledger.outbox.waiting(), what="a chain entry is owed")
 
     text, lines = written(house, tmp_path, *span)
     page = Page(text)

@@ -57,7 +57,7 @@ def test_the_ledger_rebuilt_in_the_middle_of_a_night(
         before, placed = sums(house.archive), night.calls.placed()
 
         refused = house.worker("refused", ready=False)
-        assert refused.popen.wait(30) != 0
+        assert refused.popen.wait(90) != 0
         assert "earwitness rebuild" in refused.log()
 
         done = house.run("rebuild", "--json")

@@ -22,7 +22,7 @@ def test_a_revoked_call_is_not_placed(
     with Simulators(data=tmp_path / "exports") as exports:
         account = exports.vonage.account()
         accounts = account_toml("legal", platform.configuration())
-        accounts += account_toml("india", account.configuration())
+        accounts += account_toml("india", {**account.configuration(), "timeout_seconds": 250})
         house = CallHouse(deploy(accounts), platform)
         account.fault("export", "hang", seconds=3600)
         options = ("-n", "one@%h", "-c", "1", "--loglevel", "INFO", "--without-mingle")
@@ -32,7 +32,7 @@ def test_a_revoked_call_is_not_placed(
             house.house.send(app, "export.create", account="india", filters={})
             eventually(lambda: exports.log.requests("export"), what="the slot was not taken")
             revoked = house.ask(app, "revoked")
-            inspected = app.control.inspect(timeout=5)
+            inspected = app.control.inspect(timeout=5, limit=1)
             eventually(
                 lambda: revoked.id in str(inspected.reserved()), what="the call was not taken"
             )
