@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -123,7 +124,8 @@ class Process:
     def kill(self) -> None:
         """End the whole group by SIGKILL."""
         if self.alive:
-            self.signal_group(signal.SIGKILL)
+            self._tell_group(signal.SIGKILL)
+            self.popen.kill()
         self.popen.wait(timeout=20)
 
     def stop(self, within: float = 60) -> int:
@@ -134,9 +136,16 @@ class Process:
 
     def close(self) -> None:
         if self.alive:
-            self.signal_group(signal.SIGCONT)
+            self._tell_group(signal.SIGCONT)
         self.kill()
         self._file.close()
+
+    def _tell_group(self, number: signal.Signals) -> None:
+        """Signal the group, if there is one: a process that has just been started has none of its
+        own yet, and one that ends at this moment none any more.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            self.signal_group(number)
 
     def resident_bytes(self) -> int:
         """The resident memory of it and all its children."""
