@@ -162,10 +162,11 @@ class Postgres:
 
     def _started(self) -> bool:
         try:
-            # It gives up after ten seconds, which a loaded machine may take; what it began goes on.
+            # It gives up after ten seconds, which a loaded machine may take; what it began goes on,
+            # and until that is ready, it says so by an assertion.
             self._server.start()
             self._execute("SELECT 1")
-        except (subprocess.TimeoutExpired, psycopg.OperationalError):
+        except (subprocess.TimeoutExpired, psycopg.OperationalError, AssertionError):
             return False
         return True
 
