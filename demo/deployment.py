@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from celery import Celery
 
-from .ports import free_port
+from .ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 _SETTINGS = {
@@ -48,7 +48,8 @@ class DemoDeployment:
         self.archive = folder / "archive"
         self.ledger_url = f"sqlite:///{folder / 'ledger.sqlite3'}"
         self._stack = stack
-        self._ports = {name: free_port() for name in ("redis", "simulators", "hooks", "flower")}
+        names = ("redis", "simulators", "hooks", "flower")
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._redis = f"redis://127.0.0.1:{self._ports['redis']}/0"
         self._simulator = f"http://127.0.0.1:{self._ports['simulators']}/_simulator"
         self.hooks_url = f"http://127.0.0.1:{self._ports['hooks']}"

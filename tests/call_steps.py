@@ -17,13 +17,18 @@ from celery.result import AsyncResult
 
 from ledger.core import states
 from ledger.core.job import Job
+from ledger.core.schema import jobs
 
 from .certified_calls import CallHouse, call_house
 from .deployment import Deployment, Process
 from .gates import Gate, gate
+from .ledgers import pass_time
 from .servers import Valkey
 from .simulators import Simulators
 from .waiting import eventually
+
+#: For longer than a test lasts.
+_REST_SECONDS = 600
 
 
 @dataclass
@@ -158,12 +163,13 @@ def _sending(stage: Stage) -> None:
 
 def _slow(stage: Stage) -> None:
     stage.gate.open()
-    stage.calling.platform.configure(answer_seconds=1.0)
+    stage.calling.platform.configure(answer_seconds=20.0)
 
 
 def _answered_but_locked(stage: Stage) -> None:
     stage.state(states.SENDING)
     stage.lock()
+    stage.calling.platform.configure(answer_seconds=0.0)
     eventually(lambda: stage.requests("complete") == 1)
 
 
@@ -207,7 +213,12 @@ def _error(stage: Stage) -> None:
 
 def _rests(stage: Stage) -> None:
     stage.gate.open()
-    stage.calling.house.ledger.accounts.postpone("legal", 5, "the test wants it so")
+    stage.calling.house.ledger.accounts.postpone("legal", _REST_SECONDS, "the test wants it so")
+
+
+def _goes_on(stage: Stage) -> None:
+    stage.calling.house.ledger.accounts.resume("legal")
+    pass_time(stage.calling.house.ledger, _REST_SECONDS, jobs.c.next_attempt_at)
 
 
 def _reached(state: str) -> Act:
@@ -257,7 +268,7 @@ STEPS = {
         ("needs_decision", 1),
     ),
     "waiting": Step(
-        states.WAITING, _rests, _reached(states.WAITING), _nothing, ("done", 1), ("done", 1)
+        states.WAITING, _rests, _reached(states.WAITING), _goes_on, ("done", 1), ("done", 1)
     ),
     "cancelled": Step(
         states.CANCELLED, _rests, _cancelled, _nothing, ("cancelled", 0), ("cancelled", 0)

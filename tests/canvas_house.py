@@ -182,6 +182,24 @@ class CanvasHouse:
         """Whether no message lies in a queue or is in hand, and the application runs no task; with
         ``in_hand``, so many may be in the hands of a worker that was killed.
         """
+        return self._holds(lambda: self._rests(in_hand))
+
+    def is_idle(self, in_hand: int = 0) -> bool:
+        """Whether besides every task was answered."""
+        return self._holds(lambda: self._rests(in_hand) and self.unanswered() == 0)
+
+    def _holds(self, seen: Callable[[], bool]) -> bool:
+        """Whether something is so, and still is when a task has gone through the application: a
+        message that its worker has just taken from Redis is nowhere to be seen. The worker takes
+        them in their order, so that it knew of every earlier one when it ran that task.
+        """
+        if not seen():
+            return False
+        with self.deployment.producer() as app:
+            app.send_task("shop.person", args=["nobody"], queue="shop").get(timeout=30)
+        return seen()
+
+    def _rests(self, in_hand: int) -> bool:
         queues = ("shop", "earwitness", "earwitness.due", "earwitness.downloads")
         with self.deployment.valkey.client() as client:
             return (
@@ -199,10 +217,6 @@ class CanvasHouse:
         text = log.read_text(errors="replace") if log.exists() else ""
         received = set(re.findall(r"Task [\w.]+\[([^]]+)\] received", text))
         return received <= set(re.findall(r"Task [\w.]+\[([^]]+)\] (?!received)", text))
-
-    def is_idle(self, in_hand: int = 0) -> bool:
-        """Whether besides every task was answered."""
-        return self.is_quiet(in_hand) and self.unanswered() == 0
 
     def _signature(
         self, app: Celery, name: str, options: dict[str, Any], **kwargs: Any

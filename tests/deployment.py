@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -123,7 +124,8 @@ class Process:
     def kill(self) -> None:
         """End the whole group by SIGKILL."""
         if self.alive:
-            self.signal_group(signal.SIGKILL)
+            self._tell_group(signal.SIGKILL)
+            self.popen.kill()
         self.popen.wait(timeout=20)
 
     def stop(self, within: float = 60) -> int:
@@ -134,9 +136,16 @@ class Process:
 
     def close(self) -> None:
         if self.alive:
-            self.signal_group(signal.SIGCONT)
+            self._tell_group(signal.SIGCONT)
         self.kill()
         self._file.close()
+
+    def _tell_group(self, number: signal.Signals) -> None:
+        """Signal the group, if there is one: a process that has just been started has none of its
+        own yet, and one that ends at this moment none any more.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            self.signal_group(number)
 
     def resident_bytes(self) -> int:
         """The resident memory of it and all its children."""
@@ -225,11 +234,13 @@ class Deployment:
         first, as Celery does unless told otherwise: that takes a whole second.
         """
         named = ("-n", f"{name}@%h", "--loglevel", loglevel)
+        # What a worker of the same name has printed before this one.
+        output = self.folder / f"{name}.log"
+        seen = len(output.read_text(errors="replace")) if output.exists() else 0
         process = self.celery(
             "worker", *named, *([] if mingle else ["--without-mingle"]), name=name
         )
         if ready:
-            seen = len(process.log())
             eventually(
                 lambda: " ready." in process.log()[seen:] or not process.alive,
                 within=90,

@@ -106,9 +106,12 @@ def relay(url: str) -> Iterator[Relay]:
 def suspended(pid: int) -> Iterator[None]:
     """Stop a process and all its children by SIGSTOP, and let them continue at the end."""
     root = psutil.Process(pid)
-    stopped = [root, *root.children(recursive=True)]
+    stopped = [root]
+    root.suspend()
     try:
-        for one in stopped:
+        # Now it has no more of them.
+        stopped += root.children(recursive=True)
+        for one in stopped[1:]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.suspend()
         yield

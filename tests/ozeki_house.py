@@ -34,8 +34,10 @@ class OzekiHouse:
     def hooks(self, name: str = "hooks") -> Process:
         """Start the receiver and wait until it listens."""
         command = [sys.executable, "-m", "worker", "hooks"]
-        process = Process(command, self.house.environment, self.house.folder / f"{name}.log")
-        seen = len(process.log())
+        # What a receiver of the same name has printed before this one.
+        output = self.house.folder / f"{name}.log"
+        seen = len(output.read_text(errors="replace")) if output.exists() else 0
+        process = Process(command, self.house.environment, output)
         self.house.processes.append(process)
         eventually(
             lambda: "listening" in process.log()[seen:] or not process.alive,

@@ -98,8 +98,12 @@ class Valkey:
     def kill(self) -> None:
         """End it by SIGKILL."""
         self._frozen = False
+        process = self._server._process
+        if process is not None:
+            # `terminate` waits for a second only, and then forgets a process that has not ended.
+            process.kill()
+            process.wait(LOADED_SECONDS)
         self._server.terminate()
-        _wait_for_the_end(self.pid)
 
     def freeze(self) -> None:
         """Stop its process by SIGSTOP: connections stay open and nothing answers."""
@@ -162,10 +166,11 @@ class Postgres:
 
     def _started(self) -> bool:
         try:
-            # It gives up after ten seconds, which a loaded machine may take; what it began goes on.
+            # It gives up after ten seconds, which a loaded machine may take; what it began goes on,
+            # and until that is ready, it says so by an assertion.
             self._server.start()
             self._execute("SELECT 1")
-        except (subprocess.TimeoutExpired, psycopg.OperationalError):
+        except (subprocess.TimeoutExpired, psycopg.OperationalError, AssertionError):
             return False
         return True
 

@@ -32,8 +32,8 @@ class Switches:
 
     `answer`: the form of its answers (gsmblockchain_answers). `platform_phone`: the digits of
     every answer; None makes up another number for each call. `answer_seconds`: how long a call
-    that was counted waits for its answer. `company_id_name`: under which of the page's two
-    spellings the tax code is read.
+    that was counted waits for its answer; one that waits already too. `company_id_name`: under
+    which of the page's two spellings the tax code is read.
     """
 
     answer: str = "json"

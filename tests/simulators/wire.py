@@ -15,6 +15,9 @@ from http.client import responses
 
 from .messages import Reply
 
+#: How long a peer that reads slowly is waited for before its connection is reset.
+_PATIENCE_SECONDS = 20.0
+
 
 class Severed(Exception):
     """The connection ends here, by the simulator's wish; `how` is for the log."""
@@ -63,9 +66,10 @@ class Wire:
 
     def reset(self) -> None:
         """Makes the close that follows a RST, after what was sent has left this host."""
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline and _unsent(self._connection):
-            time.sleep(0.002)
+            if self._stopping.wait(0.002):
+                break
         linger = struct.pack("ii", 1, 0)
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
