@@ -225,11 +225,13 @@ class Deployment:
         first, as Celery does unless told otherwise: that takes a whole second.
         """
         named = ("-n", f"{name}@%h", "--loglevel", loglevel)
+        # What a worker of the same name has printed before this one.
+        output = self.folder / f"{name}.log"
+        seen = len(output.read_text(errors="replace")) if output.exists() else 0
         process = self.celery(
             "worker", *named, *([] if mingle else ["--without-mingle"]), name=name
         )
         if ready:
-            seen = len(process.log())
             eventually(
                 lambda: " ready." in process.log()[seen:] or not process.alive,
                 within=90,
