@@ -16,7 +16,7 @@ import httpx
 import pytest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 _PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 needs_chromium = pytest.mark.skipif(
@@ -101,16 +101,23 @@ def page(folder: Path, *, width: int, height: int = 900) -> Iterator[Page]:
     ) as process:
         try:
             port = eventually(lambda: _port(folder), what="Chromium did not start")
-            found = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
-            (tab,) = [one for one in found if one["type"] == "page"]
+            tab = eventually(lambda: _tab(port), what="Chromium shows no page")
             with asyncio.Runner() as runner:
-                shown = Page(runner, tab["webSocketDebuggerUrl"], width=width, height=height)
+                shown = Page(runner, tab, width=width, height=height)
                 try:
                     yield shown
                 finally:
                     shown.close()
         finally:
             process.terminate()
+
+
+def _tab(port: str) -> str | None:
+    """The address of the browser's first page, which it opens after it has begun to listen."""
+    address = f"http://127.0.0.1:{port}/json/list"
+    found = httpx.get(address, trust_env=False, timeout=LOADED_SECONDS).json()
+    pages = (one["webSocketDebuggerUrl"] for one in found if one["type"] == "page")
+    return next(pages, None)
 
 
 def _port(folder: Path) -> str | None:

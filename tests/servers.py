@@ -138,7 +138,8 @@ class Postgres:
     """A PostgreSQL cluster in a temporary directory, reached by its socket alone.
 
     It does not wait for the disk: what a crash of PostgreSQL leaves is with the operating system,
-    which no test takes down.
+    which no test takes down. Nor does it clean up by itself: tests count the blocks that their own
+    statements read.
     """
 
     def __init__(self) -> None:
@@ -162,6 +163,7 @@ class Postgres:
         """Start it and wait until it answers; after a crash it recovers what was committed."""
         eventually(self._started, within=60, what="PostgreSQL did not start")
         self._execute("ALTER SYSTEM SET fsync = off")
+        self._execute("ALTER SYSTEM SET autovacuum = off")
         self._execute("SELECT pg_reload_conf()")
 
     def _started(self) -> bool:

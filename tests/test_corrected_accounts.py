@@ -142,6 +142,7 @@ def test_the_newest_refusals_are_compared(ledger: Ledger) -> None:
         if name is not None:
             job.work[held.REFUSED_ACCOUNT] = {"salt": name, "fingerprint": name}
         ledger.execution.postpone(lease, "waits", seconds=3600, work=job.work)
+        pass_time(ledger, 1, jobs.c.updated_at)
     found = ledger.held_jobs.refusals("india", most=2)
     assert [one["salt"] for one in found] == ["3", "2"]
 

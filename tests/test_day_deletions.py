@@ -174,6 +174,8 @@ def test_a_provider_in_trouble_is_asked_for_few_recordings(
     with archived(deploy, simulators, monkeypatch, count=12) as (day, plan):
         day.account.fault("delete", "answer", status=500, times=None)
         plan(day.days[-1])
+        # Its next try is far enough away to look at it before.
+        day.house.settings |= {"POLL_FIRST_SECONDS": "10", "POLL_MAX_SECONDS": "10"}
         day.house.worker()
         waiting = eventually(
             lambda: next((job for job in deletions(day.house) if "500" in (job.reason or "")), None)

@@ -86,7 +86,7 @@ def moved(deploy: Callable[..., Deployment], simulators: Simulators) -> Moved:
     india.seed(DAY, "Asia/Kolkata", 4, size_bytes=SIZE // 4)
     india.configure(bytes_per_second=SIZE // 40, ready_after_polls=0)
     accounts = account_toml("india", india.configuration(), {"catchup_days": 1})
-    house = deploy(accounts, settings={"LEASE_SECONDS": "4"})
+    house = deploy(accounts)
     workers = {host: host.worker_of_it() for host in (Host(house, "a", 0), Host(house, "b", 0))}
     with house.producer() as app:
         house.send(app, "export.run", account="india", day=DAY.isoformat())

@@ -20,7 +20,7 @@ from .gates import Gate, gate
 from .servers import free_port
 from .simulators import Simulators
 from .test_transfers_survive import resumed_from
-from .waiting import eventually
+from .waiting import LOADED_SECONDS, eventually
 
 pytestmark = pytest.mark.long
 
@@ -49,7 +49,7 @@ class DrainedHouse:
 
     def probe(self, path: str) -> tuple[int, str]:
         """What the first worker answers: the status and the sentence."""
-        with httpx.Client(trust_env=False, timeout=10) as visitor:
+        with httpx.Client(trust_env=False, timeout=LOADED_SECONDS) as visitor:
             answer = visitor.get(f"http://{self.metrics}{path}")
         return answer.status_code, answer.text.strip()
 

@@ -49,8 +49,12 @@ def test_three_hundred_messages_with_a_countdown_are_three_hundred_jobs(
         asked = [_ask(app, number, countdown=_HOUR) for number in range(_MANY)]
         for number in range(0, _MANY, 3):
             _ask(app, number, countdown=_HOUR)
+        eventually(
+            lambda: calling.house.ledger.jobs.counts().get("waiting") == _MANY,
+            what="not every message became a job that waits",
+        )
         _nothing_in_hand(app)
-        assert calling.house.ledger.jobs.counts()["waiting"] == _MANY
+        assert calling.house.ledger.jobs.counts() == {"waiting": _MANY}
         assert calling.placed() == 0
         eventually(lambda: asked[7].state == "RETRY", what="it is not shown as waiting")
         job = calling.job("call-7")

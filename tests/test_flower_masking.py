@@ -194,7 +194,8 @@ def test_what_another_application_tells_is_masked(house: Deployment) -> None:
     house.worker()
     with (
         caller(house, task_send_sent_event=True) as app,
-        dashboard(house, FLOWER_LOGGING="debug") as shown,
+        # A worker's page has what the worker answers within this time, in milliseconds.
+        dashboard(house, FLOWER_LOGGING="debug", FLOWER_INSPECT_TIMEOUT="5000") as shown,
     ):
         send(app, "earwitness.recording.list", kwargs={"account": "india"})
         sent: dict[str, Any] = {"queue": "celery", "args": [PERSON], "kwargs": PERSONAL}

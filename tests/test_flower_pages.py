@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -55,9 +56,15 @@ class Scene:
     """A night with everything that can happen to a task, and a page that shows it."""
 
     house: Deployment
+    flowers: ExitStack
     shown: Dashboard
     page: Page
     tasks: dict[str, str]
+
+    def restart(self) -> None:
+        """Stop Flower and start another, which any other test may find in its place."""
+        assert self.shown.process.stop() == 0
+        self.shown = self.flowers.enter_context(dashboard(self.house, **OPEN))
 
     def open(self, path: str) -> None:
         self.page.open(f"{self.shown.stranger.base_url}{path}".replace("//t", "/t"))
@@ -94,13 +101,14 @@ def scene(
         "\n".join(made.values()), settings={"POLL_FIRST_SECONDS": "600", "POLL_MAX_SECONDS": "900"}
     )
     with (
-        dashboard(house, **OPEN) as shown,
+        ExitStack() as flowers,
         caller(house) as app,
         page(tmp_path_factory.mktemp("chromium"), width=WIDTH) as seen,
     ):
+        shown = flowers.enter_context(dashboard(house, **OPEN))
         house.accounts_file.write_text("\n".join([*made.values(), younger]))
         house.worker()
-        yield Scene(house, shown, seen, _happen(house, shown, app))
+        yield Scene(house, flowers, shown, seen, _happen(house, shown, app))
 
 
 def _accounts(simulators: Simulators) -> dict[str, str]:
@@ -240,9 +248,8 @@ def test_a_decision_is_shown(scene: Scene) -> None:
 def test_flower_keeps_what_it_knows(scene: Scene) -> None:
     """After a restart every row reads as before."""
     before = {one["uuid"]: one for one in scene.shown.rows().values()}
-    assert scene.shown.process.stop() == 0
-    with dashboard(scene.house, **OPEN) as again:
-        after = again.rows()
+    scene.restart()
+    after = scene.shown.rows()
     kept = ("words", "about", "command", "job")
     assert {task: [row[name] for name in kept] for task, row in after.items()} == {
         task: [row[name] for name in kept] for task, row in before.items()

@@ -42,12 +42,19 @@ def _fill(ledger: Ledger, many: int, first: int = 0) -> None:
     filled.fill(url, many, ACCOUNTS, first=first)
 
 
+def _cost(meter: Meter, ask: Callable[[], object]) -> int:
+    """What it costs to ask: the least of three times, since PostgreSQL adds what another session of
+    the database did when that session passes its counts on, up to seconds later.
+    """
+    return min(meter.cost(ask).work for _ in range(3))
+
+
 def _costs(ledger: Ledger, many: int) -> dict[str, tuple[int, bool]]:
     with _measured(ledger) as (measured, meter):
         found = {}
         for question in questions(measured, many):
             question.ask()  # connections are opened and statements compiled
-            found[question.name] = (meter.cost(question.ask).work, question.grows)
+            found[question.name] = (_cost(meter, question.ask), question.grows)
         return found
 
 
@@ -87,7 +94,7 @@ def _claiming(ledger: Ledger) -> dict[str, int]:
             "answers": lambda: measured.waiters.due(queue=DUE, limit=64),
         }
         assert [len(claim()) for claim in claims.values()] == [64, 64]
-        return {name: meter.cost(claim).work for name, claim in claims.items()}
+        return {name: _cost(meter, claim) for name, claim in claims.items()}
 
 
 def test_a_backlog_is_claimed_without_reading_it(ledger: Ledger) -> None:
@@ -116,6 +123,6 @@ def test_alerts_that_nobody_takes_are_not_compared_each_with_each(ledger: Ledger
         for count in (200, 1_800):
             _owe_webhooks(ledger, count)
             assert len(measured.outbox.due(limit=1, webhooks=True)) == 1
-            costs.append(meter.cost(lambda: measured.outbox.due(limit=1, webhooks=True)).work)
+            costs.append(_cost(meter, lambda: measured.outbox.due(limit=1, webhooks=True)))
 
     assert costs[1] <= 15 * costs[0]

@@ -256,7 +256,7 @@ def test_a_lost_answer_is_a_call_that_may_have_been_placed(
     """Whatever breaks after the announcement; it is asked for once, and what came is kept."""
     hook = Hook()
     with serving(serve) as server:
-        error = failing(account(server.url, timeout_seconds=1), hook)
+        error = failing(account(server.url, timeout_seconds=3), hook)
 
     assert type(error) is Unanswered
     assert "may have been placed" in str(error)

@@ -190,7 +190,7 @@ def test_flower(house: Deployment, tmp_path: Path) -> None:
     flower = house.celery("flower", name="flower")
     becomes(house, "flower", 0, "answers")
     tasks = f"http://127.0.0.1:{port}/shown/api/workers"
-    with httpx.Client(trust_env=False) as visitor:
+    with httpx.Client(trust_env=False, timeout=LOADED_SECONDS) as visitor:
         assert visitor.get(tasks).status_code == 401
         assert visitor.get(tasks, auth=("ana", "correct-horse")).status_code == 200
     assert "correct-horse" not in flower.log()

@@ -72,7 +72,6 @@ class BucketHouse:
             "\n".join(accounts),
             settings={
                 "ARCHIVE_URL": self.archive,
-                "LEASE_SECONDS": "4",
                 "HOOKS_URL": url,
                 "HOOKS_BIND": url.removeprefix("http://"),
             },

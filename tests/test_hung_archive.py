@@ -42,7 +42,7 @@ class HungHouse:
 
     def probe(self, path: str) -> httpx.Response:
         """What the worker answers at its metrics' address."""
-        with httpx.Client(trust_env=False, timeout=5) as visitor:
+        with httpx.Client(trust_env=False, timeout=LOADED_SECONDS) as visitor:
             return visitor.get(f"http://{self.metrics}{path}")
 
     def is_alive(self) -> bool:

@@ -35,7 +35,7 @@ def answers(house: Deployment, path: str) -> bool:
     """Whether a worker answers 200 at its metrics' address."""
     try:
         address = f"http://{house.settings['METRICS_BIND']}{path}"
-        return httpx.get(address, trust_env=False, timeout=5).is_success
+        return httpx.get(address, trust_env=False, timeout=LOADED_SECONDS).is_success
     except httpx.TransportError:
         return False
 

@@ -17,6 +17,9 @@ from .ledgers import at_once, in_processes, pass_time
 
 OpenLedger = Callable[..., Ledger]
 
+#: Between two turns, in seconds, and how much of it a machine that stands still may take.
+INTERVAL, PAUSE = 600, 60
+
 
 def test_a_token_is_stored_with_its_version(ledger: Ledger) -> None:
     """Nothing at first; each renewal counts the version up; another account has its own."""
@@ -108,8 +111,8 @@ def test_an_account_rests_for_all_workers(open_ledger: OpenLedger) -> None:
     assert one.accounts.pause("india") is None
 
 
-def _turn(ledger: Ledger, alias: str = "india", seconds: float = 10) -> float:
-    taken, wait = ledger.accounts.turn(alias, seconds, within_seconds=100)
+def _turn(ledger: Ledger, alias: str = "india") -> float:
+    taken, wait = ledger.accounts.turn(alias, INTERVAL, within_seconds=20 * INTERVAL)
     assert taken
     return wait
 
@@ -118,8 +121,8 @@ def test_turns_are_spaced(ledger: Ledger) -> None:
     """The first goes at once, each further one an interval later."""
     waits = [_turn(ledger) for _ in range(3)]
     assert waits[0] == 0
-    assert 9 < waits[1] <= 10
-    assert 19 < waits[2] <= 20
+    assert INTERVAL - PAUSE < waits[1] <= INTERVAL
+    assert 2 * INTERVAL - PAUSE < waits[2] <= 2 * INTERVAL
     assert _turn(ledger, "peru") == 0
 
 
@@ -127,12 +130,12 @@ def test_a_turn_too_far_away_is_not_used_up(ledger: Ledger) -> None:
     """Whoever does not wait for a turn has taken none: asked again when it comes, it is there,
     however far apart turns are and however many have asked meanwhile.
     """
-    ask = partial(ledger.accounts.turn, "india", 60, within_seconds=5)
+    ask = partial(ledger.accounts.turn, "india", INTERVAL, within_seconds=5)
     assert ask() == (True, 0)
     for _ in range(5):
         taken, wait = ask()
         assert not taken
-        assert 59 < wait <= 60
+        assert INTERVAL - PAUSE < wait <= INTERVAL
     pass_time(ledger, wait, accounts.c.next_request_at)
     assert ask() == (True, 0)
     assert not ask()[0]
@@ -141,13 +144,13 @@ def test_a_turn_too_far_away_is_not_used_up(ledger: Ledger) -> None:
 def test_turns_not_taken_are_not_saved_up(ledger: Ledger) -> None:
     """After a silence one request goes at once, and the next waits its interval again."""
     _turn(ledger)
-    pass_time(ledger, 100, accounts.c.next_request_at)
+    pass_time(ledger, 10 * INTERVAL, accounts.c.next_request_at)
     assert _turn(ledger) == 0
-    assert 9 < _turn(ledger) <= 10
+    assert INTERVAL - PAUSE < _turn(ledger) <= INTERVAL
 
 
 def _turns(ledger: Ledger, count: int) -> list[float]:
-    return [time.time() + _turn(ledger, seconds=5) for _ in range(count)]
+    return [time.time() + _turn(ledger) for _ in range(count)]
 
 
 @pytest.mark.usefixtures("ledger")
@@ -156,7 +159,7 @@ def test_turns_are_spaced_across_processes(ledger_url: str) -> None:
     taken = sorted(chain.from_iterable(in_processes(_turns, ledger_url, [4, 4, 4])))
     gaps = [later - sooner for sooner, later in pairwise(taken)]
     assert len(taken) == 12
-    assert min(gaps) > 4
+    assert min(gaps) > INTERVAL - PAUSE
 
 
 def test_an_account_is_one_row(ledger: Ledger) -> None:

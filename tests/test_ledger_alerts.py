@@ -58,6 +58,7 @@ def _fails(ledger: Ledger, lease: Any, error: str, **more: Any) -> Job:
 def test_a_cause_is_told_once_until_it_is_over(ledger: Ledger) -> None:
     """A repetition only counts; closing tells that it is over; then it may come again."""
     assert ledger.alerts.open(REFUSED)
+    pass_time(ledger, 1, alerts.c.opened_at)
     assert not ledger.alerts.open(REFUSED)
     (row,) = ledger.alerts.all_open()
     assert (row["repeated"], row["opened_at"] < row["last_at"]) == (1, True)

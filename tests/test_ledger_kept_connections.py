@@ -46,8 +46,8 @@ def never(_connection: Connection) -> int:
 
 
 def write(ledger: Ledger) -> int:
-    """Write a row in a single statement; return the session."""
-    return ledger.database.write(never, at_once=step)
+    """Write a row in a single statement, however long its turn takes; return the session."""
+    return ledger.database.write(never, at_once=step, patience_seconds=60)
 
 
 def kill(ledger: Ledger, session: int) -> None:

@@ -21,12 +21,13 @@ from ledger.errors import LeaseLost, LedgerAway
 from ledger.ledger import Ledger
 
 from .ledgers import claim_job, opened, pass_time, running, steps
+from .waiting import eventually
 
 OpenLedger = Callable[..., Ledger]
 
 LEASE = 30
-#: The lease expires so soon after the outage has begun, in seconds.
-SOON = 0.2
+#: How long an outage has lasted when a statement has noticed it, in seconds.
+LASTED = 0.4
 #: A lease so short that what happened two seconds ago is past, with a margin of a sixth.
 SHORT, LONG_AGO = 0.6, 1.5
 
@@ -41,15 +42,18 @@ def away(ledger: Ledger) -> Iterator[None]:
     event.listen(ledger.database.engine, "before_cursor_execute", refuse)
     try:
         with pytest.raises(LedgerAway):
-            ledger.stats(patience_seconds=2 * SOON)
+            ledger.stats(patience_seconds=LASTED)
         yield
     finally:
         event.remove(ledger.database.engine, "before_cursor_execute", refuse)
 
 
-def nearly_expired(ledger: Ledger) -> None:
-    """Every lease has a moment left, whatever time went by since the claim."""
-    ledger.database.write(lambda c: c.execute(update(jobs).values(lease_until=now() + SOON)))
+def expires(other: Ledger) -> None:
+    """Every lease has just run out: after an outage began that lasts, and that this ledger, another
+    one on the same database, knows nothing of.
+    """
+    just_now = now() - LASTED / 4
+    other.database.write(lambda c: c.execute(update(jobs).values(lease_until=just_now)))
 
 
 def lose(job: Job, lease: Lease, ledger: Ledger) -> None:
@@ -62,13 +66,12 @@ def test_an_outage_of_the_ledger_is_no_death(open_ledger: OpenLedger) -> None:
     """A lease that expired while the ledger was away passes the job on, as often as that happens;
     the job says why, and nothing counts towards the limit of five.
     """
-    ledger = open_ledger(lease_seconds=LEASE)
+    ledger, other = open_ledger(lease_seconds=LEASE), open_ledger()
     job = opened(ledger)
     for _ in range(2):
         claim_job(ledger, job.job_id)
-        nearly_expired(ledger)
         with away(ledger):
-            pass
+            expires(other)
         (taken,) = ledger.lease_expiry.take_from_the_dead()
         assert (taken.state, taken.takeovers) == (states.WAITING, 0)
         assert taken.reason is not None
@@ -83,21 +86,20 @@ def test_an_outage_before_the_last_renewal_excuses_nobody(open_ledger: OpenLedge
         pass
     ledger.database.time()
     time.sleep(LONG_AGO)  # the fault itself: the lease is held only after the outage
-    running(ledger)
-    pass_time(ledger, SHORT, jobs.c.lease_until)
-    (taken,) = ledger.lease_expiry.take_from_the_dead()
+    _, lease = running(ledger)
+    lease.progress(within_seconds=-1)
+    (taken,) = eventually(ledger.lease_expiry.take_from_the_dead, what="the lease did not expire")
     assert taken.takeovers == 1
     assert died(taken)
 
 
 def test_a_job_that_was_being_cancelled_ends_after_an_outage(open_ledger: OpenLedger) -> None:
     """A person's cancellation holds, though the lease expired only because the ledger was away."""
-    ledger = open_ledger(lease_seconds=LEASE)
+    ledger, other = open_ledger(lease_seconds=LEASE), open_ledger()
     job, _ = running(ledger)
     ledger.operator_actions.cancel(job.job_id, by="operator")
-    nearly_expired(ledger)
     with away(ledger):
-        pass
+        expires(other)
     (ended,) = ledger.lease_expiry.take_from_the_dead()
     assert (ended.state, ended.takeovers) == (states.CANCELLED, 0)
     assert not died(ended)
