@@ -85,6 +85,32 @@ def test_sqlite_is_locked(office: OzekiHouse) -> None:
     eventually(lambda: not list((office.house.spool / "hooks").glob("*")), what="files were left")
 
 
+def test_ends_that_wait_for_the_ledger_are_entered_in_their_order(office: OzekiHouse) -> None:
+    """Of several addresses that were reported for one recording, and that the next receiver finds,
+    the first one counts.
+    """
+    office.recorded()
+    url = office.completed_url(office.instruction().token)
+    lock = sqlite3.connect(office.house.folder / "ledger.sqlite3", isolation_level=None, timeout=20)
+    lock.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(8):
+            told = {
+                "NotificationName": "RecordCompleted",
+                "RecordURL": f"{office.pbx.base_url}/{number}",
+            }
+            assert office.post(url, told).status_code == 200
+        office.house.processes[0].kill()
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+
+    office.hooks("again")
+    hooks = office.house.spool / "hooks"
+    eventually(lambda: not list(hooks.glob("*")), what="ends were not entered")
+    assert office.instruction().record_url == f"{office.pbx.base_url}/0"
+
+
 @pytest.mark.parametrize("control", ["http", "ozml_third_party"])
 def test_postgres_is_stopped(deploy: Deploy, simulators: Simulators, control: str) -> None:
     """With PostgreSQL stopped, notifications are answered from memory and ends are taken within

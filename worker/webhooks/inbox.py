@@ -123,13 +123,21 @@ class Inbox:
                 self._arrived.wait(_INTERVAL_SECONDS)
 
     def _record_all(self) -> None:
-        paths = sorted(self._folder.glob("*.json"))
+        paths = self._in_order_of_arrival()
         self._pending = len(paths)
         for path in paths:
             if self._stop.is_set():
                 return
             self._record_one(path)
             self._pending -= 1
+
+    def _in_order_of_arrival(self) -> list[Path]:
+        """Return the files that wait: of two addresses for one recording, the first one counts."""
+        arrived = []
+        for path in self._folder.glob("*.json"):
+            with suppress(FileNotFoundError):
+                arrived.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(arrived)]
 
     def _record_one(self, path: Path) -> None:
         try:
