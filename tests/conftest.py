@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from archive.store.directory import DirectoryStore, Store
+from config.masking import conceal
 from config.settings import settings
 from ledger.ledger import Ledger
 from providers import registry  # noqa: F401 - it knows the accounts that the settings name
@@ -64,10 +65,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_settings() -> Iterator[None]:
-    """Each test says all of its settings itself."""
+    """Each test says all of its settings itself, and leaves no secret that others' texts lack."""
     settings.cache_clear()
     yield
     settings.cache_clear()
+    conceal([])
 
 
 @pytest.fixture(scope="session")

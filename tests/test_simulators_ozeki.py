@@ -22,6 +22,7 @@ from .simulators import Simulators
 from .simulators.ozeki_control import OzekiControl
 from .simulators.ozeki_door import OzekiDoor, PbxDoor
 from .simulators.remote import running
+from .visitor import PATIENCE
 
 simulators = shared_simulators.simulators
 
@@ -47,7 +48,8 @@ def asked(pbx: PbxDoor, command: str | None, *, login: bool = True, **more: str)
     """The answer to a command."""
     given = {"Username": pbx.username, "Password": pbx.password} if login else {}
     told = {"command": command} if command else {}
-    return httpx.get(f"{pbx.base_url}/", params={**told, **given, **more}, trust_env=False)
+    params = {**told, **given, **more}
+    return httpx.get(f"{pbx.base_url}/", params=params, trust_env=False, timeout=PATIENCE)
 
 
 def answered(response: httpx.Response) -> tuple[int, str]:
@@ -66,7 +68,7 @@ def tags(document: bytes) -> list[str]:
 def fetch(url: str, **headers: str) -> httpx.Response:
     """A file."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.get(url, headers=named, trust_env=False)
+    return httpx.get(url, headers=named, trust_env=False, timeout=PATIENCE)
 
 
 def test_a_recording_begins_as_on_the_vendors_page(pbx: PbxDoor) -> None:

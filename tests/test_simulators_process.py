@@ -18,7 +18,7 @@ from .simulators.doors import AccountDoor, VonageDoor
 from .simulators.remote import ROOT, Remote, running
 from .simulators.vonage_control import VonageControl
 from .visitor import Visitor
-from .waiting import eventually, in_time
+from .waiting import LOADED_SECONDS, eventually, in_time
 
 
 def test_another_process_has_the_same_methods(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_sandbox_prints_an_account_that_works() -> None:
         with Visitor(account) as visitor:
             assert len(visitor.listed(page_size=50)) == 20
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(LOADED_SECONDS) == 0
 
 
 def test_the_sandbox_writes_files_of_its_own(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_sandbox_writes_files_of_its_own(tmp_path: Path) -> None:
         assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
         assert "cannot listen at 127.0.0.1:" in again.stderr
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(LOADED_SECONDS) == 0
 
 
 def test_stopping_ends_every_connection(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .simulators import Records, Simulators
 from .simulators.remote import running
 from .simulators.voipnow_control import VoipnowControl
 from .simulators.voipnow_door import AppDoor, VoipnowDoor
+from .visitor import PATIENCE
 
 simulators = shared_simulators.simulators
 
@@ -31,7 +32,7 @@ class Caller:
     def __init__(self, door: AppDoor) -> None:
         self.door = door
         self.base = door.configuration()["base_url"]
-        self.http = httpx.Client(trust_env=False, timeout=10)
+        self.http = httpx.Client(trust_env=False, timeout=PATIENCE)
         self.token = ""
 
     def grant(self, **form: str) -> httpx.Response:

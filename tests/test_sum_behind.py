@@ -180,13 +180,14 @@ def test_bytes_that_were_held_count_in_the_sum(spool: Spool) -> None:
 
 def test_a_download_leaves_no_thread_behind(spool: Spool) -> None:
     """Whatever ends it: the file is closed after its threads."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for _ in range(3):
         with pytest.raises(TimeoutError), spool.part("job") as part:  # noqa: PT012
             part.begin('"v1"')
             part.write(DATA)
             raise TimeoutError
-    assert threading.active_count() == before
+    # Others, such as those of an earlier test, may end meanwhile.
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_archive_does_not_read_what_nobody_changed(spool: Spool, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,26 @@ class Night:
             return size if size >= share * self.size else 0
 
         return eventually(held, within=60, what=f"{share:.0%} of the transfer did not come")
+
+    def send_to_sleep(self, worker: Process) -> None:
+        """Stop a worker, but not in the middle of a transaction: asleep with SQLite's one lock in
+        its hand it would let nobody take over.
+        """
+        while True:
+            worker.signal_group(signal.SIGSTOP)
+            eventually(lambda: _stands_still(worker), what="the worker went on")
+            with suppress(sqlite3.OperationalError):
+                self._lock(1)
+                return
+            worker.signal_group(signal.SIGCONT)
+            self._lock(LOADED_SECONDS)  # until its transaction is over
+
+    def _lock(self, seconds: float) -> None:
+        """Take the ledger's lock within so many seconds, and give it back."""
+        path = self.house.folder / "ledger.sqlite3"
+        with closing(sqlite3.connect(path, seconds, isolation_level=None)) as ledger:
+            ledger.execute("BEGIN IMMEDIATE")
+            ledger.execute("ROLLBACK")
 
     def hurry(self) -> None:
         """The rest comes at once."""
@@ -155,7 +177,7 @@ def test_a_stopped_worker_that_wakes_damages_nothing(
     night.start()
     night.until_held(0.1)
     holder = night.holder()
-    holder.signal_group(signal.SIGSTOP)
+    night.send_to_sleep(holder)
     stopped_at = time.monotonic()
     part = night.part()
     assert part is not None
@@ -175,6 +197,19 @@ def test_a_stopped_worker_that_wakes_damages_nothing(
     with night.house.producer() as app:
         again = night.house.send(app, "export.run", account="india", day=DAY.isoformat())
         assert again.get(timeout=60)["job_id"] == job.job_id
+
+
+def _stands_still(process: Process) -> bool:
+    """Whether every thread is stopped: one that is in a system call, such as a write, ends that
+    first.
+    """
+    try:
+        stats = [
+            (thread / "stat").read_text() for thread in Path(f"/proc/{process.pid}/task").iterdir()
+        ]
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # a thread has ended meanwhile
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def _taken_over(night: Night) -> bool:

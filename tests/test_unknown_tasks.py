@@ -102,7 +102,7 @@ def test_a_misspelt_task_is_told_everywhere(deploy: Deploy, simulators: Simulato
         what="the alert was not logged",
     )
     assert alerted
-    shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=30).text
     assert "earwitness_unknown_tasks_total 3.0" in shown
 
 

@@ -45,6 +45,8 @@ print(len(report.problems), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxr
 MOST_MEMORY = 250
 #: As many that several processes are started.
 MANY = 1200
+#: What is raised where a thread or a process ends while it is looked at.
+GONE = (FileNotFoundError, ProcessLookupError)
 several_cores = pytest.mark.skipif(cores() < 2, reason="one core: one process")
 
 
@@ -124,8 +126,11 @@ def children_of(pid: int) -> list[int]:
     """The processes of a verification that a process started, and none that others started."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            with suppress(FileNotFoundError):
+        children: list[int] = []
+        with suppress(*GONE):
+            children = [int(child) for child in (task / "children").read_text().split()]
+        for child in children:
+            with suppress(*GONE):
                 if b"archive.verify.child" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.append(child)
     return found
@@ -135,7 +140,7 @@ def readers_of(path: str, pid: int) -> list[int]:
     """The processes that a process started and that have a file open now."""
     found = []
     for child in children_of(pid):
-        with suppress(FileNotFoundError):
+        with suppress(*GONE):
             names = [str(one.readlink()) for one in Path(f"/proc/{child}/fd").iterdir()]
             found += [child] if any(name.endswith(path) for name in names) else []
     return found

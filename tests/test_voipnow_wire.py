@@ -62,7 +62,7 @@ def test_a_call_that_hangs_ends_in_its_time(
         warm.calls()
     door.fault(operation, kind, **more)
     with (
-        connect(door, shelf, timeout_seconds=0.3) as voipnow,
+        connect(door, shelf, timeout_seconds=1) as voipnow,
         in_time(),
         pytest.raises(Uncertain),
     ):

@@ -289,7 +289,7 @@ def test_a_store_that_hangs(simulators: Simulators) -> None:
     """With its redirects a call has one deadline."""
     door = seeded(simulators)
     door.configure(store=simulators.url.replace("127.0.0.1", "localhost"))
-    more: dict[str, Any] = {"timeout_seconds": 1, "download_hosts": ["localhost"]}
+    more: dict[str, Any] = {"timeout_seconds": 3, "download_hosts": ["localhost"]}
     with connect(door, MemoryShelf(), **more) as vonage:
         (job,) = vonage.export(WINDOW)
         simulators.vonage.fault("store", "hang", seconds=60)

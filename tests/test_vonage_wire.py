@@ -103,7 +103,7 @@ def test_a_call_that_hangs_ends_in_its_time(door: AccountDoor, operation: str) -
         ways.append(("trickle", {"seconds_per_byte": 0.05, "part": "body"}))
     for kind, more in ways:
         with (
-            connect(door, shelf, timeout_seconds=0.5) as vonage,
+            connect(door, shelf, timeout_seconds=1) as vonage,
             in_time(),
             pytest.raises(Uncertain),
         ):
@@ -169,7 +169,7 @@ def test_a_file_that_freezes_is_resumed(
 ) -> None:
     """What came before is kept, and the rest is asked for."""
     door.configure(send_length=send_length)
-    with connect(door, MemoryShelf(), timeout_seconds=1) as vonage:
+    with connect(door, MemoryShelf(), timeout_seconds=3) as vonage:
         whole = done(door, vonage, operation)
         assert isinstance(whole, bytes)
         job = simulators.log.exports(door.username)[0]["job_ids"][0]

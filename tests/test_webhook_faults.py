@@ -176,14 +176,15 @@ def test_an_end_that_never_comes(office: OzekiHouse) -> None:
     office.pbx.end(call_id)
     eventually(lambda: office.instruction().call_gone_at, what="nobody noticed the call's end")
 
-    pass_time(office.house.ledger, 590, instructions.c.call_gone_at)
+    # A slow machine has half a minute for the looks before the ten minutes are over.
+    pass_time(office.house.ledger, 570, instructions.c.call_gone_at)
     looks = office.collected("r1", states.WAITING).attempts
     eventually(
         lambda: (job := office.collect()) is not None and job.attempts > looks + 1,
         what="it was not looked at again",
     )
     assert office.collected("r1", states.WAITING)
-    pass_time(office.house.ledger, 11, instructions.c.call_gone_at)
+    pass_time(office.house.ledger, 31, instructions.c.call_gone_at)
     failed = office.collected("r1", states.FAILED)
     assert failed.error is not None
     assert failed.error["type"] == "NotReady"

@@ -145,7 +145,7 @@ def test_forms_that_are_none(office: OzekiHouse) -> None:
     assert office.post(url, {"Nothing": "x"}).status_code == 400
     assert office.post(url, {"NotificationName": "RecordCompleted"}).status_code == 200
     assert office.post(url, {"NotificationName": "CallChanged"}).status_code == 200
-    assert httpx.get(url, trust_env=False).status_code == 405
+    assert httpx.get(url, trust_env=False, timeout=30).status_code == 405
     assert office.instruction().state == recorded.ANSWERED
 
     office.pbx.end(call_id)
@@ -206,6 +206,6 @@ def test_more_connections_than_a_process_may_have(deploy: Deploy, simulators: Si
 
 def _health(office: OzekiHouse) -> int | None:
     try:
-        return httpx.get(f"{office.url}/health").status_code
+        return httpx.get(f"{office.url}/health", timeout=30).status_code
     except httpx.HTTPError:
         return None

@@ -59,6 +59,15 @@ class Watched:
 
         return eventually(look, what=f"{name} {labels} did not become {value}")
 
+    def until_disks_are_read(self) -> Shown:
+        """Scrape until the free bytes of the disks are there."""
+
+        def look() -> Shown | None:
+            shown = self.scrape()
+            return shown if shown and shown.value("spool_free_bytes") is not None else None
+
+        return eventually(look, what="the disks were not read")
+
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_a_worker_that_starts_without_redis(
@@ -75,16 +84,19 @@ def test_a_worker_that_starts_without_redis(
     process = watched.house.worker(ready=False)
     shown = watched.until("redis_up", 0, use="broker")
     assert shown.value("redis_up", use="results") == 0
-    assert shown.value("ledger_up") == 1
-    assert shown.value("archive_up") == 1
     assert shown.value("queue_messages", queue="earwitness") is None
+    assert shown.value("build_info", version="0.1.0") == 1
+    # A scrape lacks what a worker that is busy with its start has not read within two seconds.
+    watched.until("ledger_up", 1)
+    watched.until("archive_up", 1)
+    shown = watched.until_disks_are_read()
     assert (shown.value("spool_free_bytes") or 0) > 0
     assert (shown.value("archive_free_bytes") or 0) > 0
-    assert shown.value("build_info", version="0.1.0") == 1
     watched.until("worker_slots_in_use", 0)
     watched.house.ledger.alerts.open(Alert("day:india:2026-11-10", "day", "india", "missing"))
+    # Beside it may come that of Redis itself, after a minute without it.
     eventually(
-        lambda: [one["cause"] for one in receiver.taken()] == ["day:india:2026-11-10"],
+        lambda: "day:india:2026-11-10" in [one["cause"] for one in receiver.taken()],
         what="nobody was told",
     )
     if how == "stopped":

@@ -63,7 +63,7 @@ class UpgradedHouse:
             "ALERT_URL": alerts.url,
             "ALERT_SECRET": "an old secret",
             "POLL_DEADLINE_HOURS": EVER,
-            "LEASE_SECONDS": "3",
+            "LEASE_SECONDS": "6",
         }
         self.house = Deployment(
             folder, valkey, self._accounts(), ledger_url=ledger_url, settings=settings

@@ -108,19 +108,21 @@ class Visitor:
 
     def raw(self, path: str, patience: float = PATIENCE) -> tuple[bytes, str]:
         """A GET on a socket of its own: every byte that came, and how the connection ended:
-        "closed", "reset" or "open" (nothing more within `patience` seconds).
+        "closed", "reset" or "open" (nothing more within `patience` seconds; for the first byte it
+        waits longer).
         """
         base = urlsplit(f"{self.configuration['base_url']}/api/{path}")
         target = base.path + (f"?{base.query}" if base.query else "")
         head = f"GET {target} HTTP/1.1\r\nHost: {base.netloc}\r\n"
         head += f"Authorization: Bearer {self.token}\r\n\r\n"
         assert base.hostname is not None
-        with socket.create_connection((base.hostname, base.port or 80), timeout=patience) as link:
+        with socket.create_connection((base.hostname, base.port or 80), timeout=PATIENCE) as link:
             link.sendall(head.encode())
             received = b""
             try:
                 while piece := link.recv(65536):
                     received += piece
+                    link.settimeout(patience)
             except TimeoutError:
                 return received, "open"
             except ConnectionResetError:
