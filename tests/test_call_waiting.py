@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ledger.core.held import ACCOUNT, NOTE
-from ledger.core.job import Job
 from ledger.core.schema import jobs
 
 from .certified_calls import call_house
@@ -74,23 +73,20 @@ def test_a_worker_that_is_told_to_stop_hears_the_answer_first(
 def test_a_call_that_waits_for_its_platform_is_no_longer_held_by_an_unknown_account(
     deploy: Deploy, simulators: Simulators
 ) -> None:
-    """A worker that knows the account has taken it: alerts name no other obstacle from then on."""
+    """A worker that knows the account takes it after its start: alerts name no other obstacle from
+    then on.
+    """
     calling = call_house(deploy, simulators)
     ledger = calling.house.ledger
     ledger.accounts.postpone("legal", 600, "the provider asked to wait")
-    calling.house.worker()
-
-    def put_off() -> Job | None:
-        """The job once the worker has met it, and waits for the platform."""
-        job = calling.job("r1")
-        return job if job is not None and "asked to wait" in str(job.reason) else None
-
+    worker = calling.house.worker("first")
     with calling.house.producer() as app:
         asked = calling.ask(app, "r1")
-        job = eventually(put_off, what="the call does not wait for the platform")
+        job = calling.in_state("r1", "waiting")
+        worker.stop()
         ledger.wakeups.put_back(job.job_id, seconds=600, held_by=ACCOUNT)
         assert ledger.held_jobs.held()
-        assert ledger.held_jobs.hasten("legal") == 1
+        calling.house.worker("second")
         eventually(lambda: NOTE not in ledger.jobs.job(job.job_id).work, what="still held")
         calling.in_state("r1", "waiting")
         ledger.accounts.resume("legal")
