@@ -14,7 +14,7 @@ from ledger.errors import LedgerError
 from tasks.runtime.context import ledger
 from worker.health.configuration import CONFIGURATION_COMMAND
 
-from .findings import Finding, error, ok, warning
+from .findings import CHECK_LEDGER, Finding, error, ok, warning
 
 _SUBJECT = "configuration"
 _SECONDS = 3.0
@@ -87,7 +87,7 @@ def _orphans(known: set[str]) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"whether open jobs belong to accounts that no worker knows is unknown: {failure}",
-            "check EARWITNESS_LEDGER_URL and its server, then run doctor again",
+            CHECK_LEDGER,
         )
         return
     for row in rows:

@@ -19,7 +19,7 @@ from config.masking import masked_error
 from ledger.errors import LedgerError
 from worker.redis.diagnosis import diagnose
 
-from .findings import UNKNOWN, Finding, error
+from .findings import CHECK_LEDGER, UNKNOWN, Finding, error
 
 #: How long an examination may be silent.
 PATIENCE_SECONDS = 7.0
@@ -89,7 +89,7 @@ class Examination:
 def _advice(failure: Exception) -> str:
     """Return what to do about a failure that the examination itself does not expect."""
     if isinstance(failure, LedgerError):
-        return "check EARWITNESS_LEDGER_URL and its server, then run doctor again"
+        return CHECK_LEDGER
     if isinstance(failure, StoreAway | ArchiveError):
         return "check EARWITNESS_ARCHIVE_URL and its storage, then run doctor again"
     if isinstance(failure, RedisError):

@@ -10,6 +10,9 @@ Level = Literal["ok", "warning", "error"]
 #: Stands for the identity of a ledger that cannot be read now; nothing is compared with it.
 UNKNOWN = "unknown"
 
+#: The advice where a check fails because the ledger does.
+CHECK_LEDGER = "check EARWITNESS_LEDGER_URL and its server, then run doctor again"
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -25,7 +25,7 @@ from worker.redis.diagnosis import diagnose
 from worker.redis.presence import WITHOUT_CONSUMER
 
 from . import configuration, slots
-from .findings import UNKNOWN, Finding, error, ok, warning
+from .findings import CHECK_LEDGER, UNKNOWN, Finding, error, ok, warning
 
 _SUBJECT = "workers"
 _SECONDS = 3.0
@@ -210,7 +210,7 @@ def _clocks(app: Celery, count: int) -> Iterator[Finding]:
         yield warning(
             _SUBJECT,
             f"their clocks could not be compared with the ledger's: {failure}",
-            "check EARWITNESS_LEDGER_URL and its server, then run doctor again",
+            CHECK_LEDGER,
         )
         return
     apart = {name: max(at - after, before - at) for name, at in times.items()}
