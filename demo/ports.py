@@ -6,12 +6,9 @@ import itertools
 import secrets
 import socket
 
-#: Below the range from which Linux takes the ports of outgoing connections: no client takes the
-#: port of a server that is about to start, or to start again.
-PORTS = range(15_000, 24_000)
-#: The demo's own, in the same place. Tests share `PORTS` among their processes: a demo that runs
-#: beside them takes none that one of them has chosen and not opened yet.
-_DEMO_PORTS = range(24_000, 32_000)
+#: The demo's own, below the range from which Linux takes the ports of outgoing connections: no
+#: client takes the port of a server that is about to start, or to start again.
+PORTS = range(24_000, 32_000)
 
 
 def is_free(port: int) -> bool:
@@ -31,6 +28,6 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return so many different ports for the demo, on which nothing listens."""
-    shuffled = secrets.SystemRandom().sample(_DEMO_PORTS, len(_DEMO_PORTS))
+    """Return so many different ports of `PORTS` on which nothing listens."""
+    shuffled = secrets.SystemRandom().sample(PORTS, len(PORTS))
     return list(itertools.islice(filter(is_free, shuffled), count))

