@@ -91,6 +91,7 @@ class Process:
     ) -> None:
         self.output = output
         self._file = output.open("ab")
+        self._began = self._file.tell()
         self.popen: subprocess.Popen[bytes] | Forked
         if not fresh and forked.can_be(command, environment, folder):
             outputs = (output, output)
@@ -116,6 +117,10 @@ class Process:
     def log(self) -> str:
         """Everything that it has printed so far."""
         return self.output.read_text(errors="replace")
+
+    def own_log(self) -> str:
+        """What it has printed so far, without what an earlier process left in the same file."""
+        return self.output.read_bytes()[self._began :].decode(errors="replace")
 
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to the whole process group."""
@@ -234,15 +239,12 @@ class Deployment:
         first, as Celery does unless told otherwise: that takes a whole second.
         """
         named = ("-n", f"{name}@%h", "--loglevel", loglevel)
-        # What a worker of the same name has printed before this one.
-        output = self.folder / f"{name}.log"
-        seen = len(output.read_text(errors="replace")) if output.exists() else 0
         process = self.celery(
             "worker", *named, *([] if mingle else ["--without-mingle"]), name=name
         )
         if ready:
             eventually(
-                lambda: " ready." in process.log()[seen:] or not process.alive,
+                lambda: " ready." in process.own_log() or not process.alive,
                 within=90,
                 what=f"{name} was not ready",
             )

@@ -34,13 +34,10 @@ class OzekiHouse:
     def hooks(self, name: str = "hooks") -> Process:
         """Start the receiver and wait until it listens."""
         command = [sys.executable, "-m", "worker", "hooks"]
-        # What a receiver of the same name has printed before this one.
-        output = self.house.folder / f"{name}.log"
-        seen = len(output.read_text(errors="replace")) if output.exists() else 0
-        process = Process(command, self.house.environment, output)
+        process = Process(command, self.house.environment, self.house.folder / f"{name}.log")
         self.house.processes.append(process)
         eventually(
-            lambda: "listening" in process.log()[seen:] or not process.alive,
+            lambda: "listening" in process.own_log() or not process.alive,
             what="the receiver did not listen",
         )
         assert process.alive, process.log()
