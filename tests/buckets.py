@@ -76,7 +76,7 @@ class Front:
     def misbehave(self, how: str, method: str, containing: str = "", times: int = 1) -> None:
         """Order a fault."""
         if how == "hang":
-            # Not where it hangs: that may come after the test has told it to go on.
+            # The request may reach the fault only after the test has called `go_on`.
             self._goes_on.clear()
         self._faults.append([how, method, containing, times])
 

@@ -27,7 +27,7 @@ from .servers import Valkey
 from .simulators import Simulators
 from .waiting import eventually
 
-#: For longer than a test lasts.
+#: The account rests for longer than a test lasts.
 _REST_SECONDS = 600
 
 

@@ -185,13 +185,14 @@ class CanvasHouse:
         return self._holds(lambda: self._rests(in_hand))
 
     def is_idle(self, in_hand: int = 0) -> bool:
-        """Whether besides every task was answered."""
+        """Whether it is quiet, and every task was answered."""
         return self._holds(lambda: self._rests(in_hand) and self.unanswered() == 0)
 
     def _holds(self, seen: Callable[[], bool]) -> bool:
-        """Whether something is so, and still is when a task has gone through the application: a
-        message that its worker has just taken from Redis is nowhere to be seen. The worker takes
-        them in their order, so that it knew of every earlier one when it ran that task.
+        """Whether a condition holds, and still holds after one more task of the application.
+
+        A message that the application's worker has just taken from Redis cannot be seen anywhere.
+        The worker takes messages in order, so after that task it has received all earlier ones.
         """
         if not seen():
             return False

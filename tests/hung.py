@@ -109,7 +109,7 @@ def suspended(pid: int) -> Iterator[None]:
     stopped = [root]
     root.suspend()
     try:
-        # Now it has no more of them.
+        # A stopped process starts no further children.
         stopped += root.children(recursive=True)
         for one in stopped[1:]:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -22,7 +22,7 @@ from ledger.ledger import Ledger
 from .ledgers import claim_job, pass_time, request
 from .recent_days import ZONE
 
-#: Of a day that does not end while the tests run.
+#: Its day does not end while the tests run.
 CAP = Cap(3, ZONE)
 
 SAID_OK = Outcome(

@@ -50,7 +50,7 @@ class Night:
                 account.seed(YESTERDAY - timedelta(days=back), ZONE, 4, **size)
         platform = simulators.gsmblockchain.account()
         legal = {**platform.configuration(), "timeout_seconds": 20, "max_calls_per_day": 5}
-        # No midnight, after which five more calls may leave, comes while the test runs.
+        # In this zone no midnight comes while the test runs; it would allow five more calls.
         legal["timezone"] = ZONE
         nights = [
             account_toml(alias, account.configuration(), {"timezone": ZONE, "catchup_days": 2})

@@ -28,7 +28,7 @@ ZONE = "Asia/Kolkata"
 #: What makes a password look different in every notation.
 ODD = " '&\"ä/ö\\%<+>="
 
-#: How long what hangs does so.
+#: How long a request hangs.
 HANGS_SECONDS = 3.0
 #: What each operation of the account ``trouble`` meets, one after the other.
 TROUBLES: list[tuple[str, dict[str, Any]]] = [
@@ -86,7 +86,7 @@ class Scene:
     def _accounts_file(self) -> str:
         sections = []
         for name, account in self.accounts.items():
-            # Short only where something hangs: the others' requests have to succeed.
+            # Only the account whose requests hang has a short limit: the others' must succeed.
             seconds = 1 if name == "trouble" else 10
             told = {**account.configuration(), "timeout_seconds": seconds, "allow_delete": True}
             if name == "wrong":
@@ -338,7 +338,7 @@ class Scene:
 
 
 def contents(folder: Path) -> bytes:
-    """Every path below a folder and what is in the files, but for those that go meanwhile."""
+    """Every path below a folder, and the content of each file that still exists when it is read."""
     paths = sorted(folder.rglob("*"))
     files = []
     for path in paths:

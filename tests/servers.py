@@ -173,8 +173,8 @@ class Postgres:
 
     def _started(self) -> bool:
         try:
-            # It gives up after ten seconds, which a loaded machine may take; what it began goes on,
-            # and until that is ready, it says so by an assertion.
+            # It gives up after ten seconds, which a loaded machine may need. PostgreSQL goes on
+            # starting, and until it is ready, each further call raises an AssertionError.
             self._server.start()
             self._execute("SELECT 1")
         except (subprocess.TimeoutExpired, psycopg.OperationalError, AssertionError):

@@ -44,7 +44,7 @@ SINGLES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @contextmanager
 def flower(house: Deployment) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """A real Flower; what it tells of a task, nothing of one that it has not heard of yet."""
+    """A real Flower: what it says of a task, and nothing while it does not know the task."""
     port = free_port()
     house.celery(
         "flower", "--address=127.0.0.1", f"--port={port}", "--basic-auth=ops:secret", name="flower"

@@ -24,7 +24,7 @@ from .waiting import eventually
 
 Deploy = Callable[..., Deployment]
 
-#: How long jobs wait that a worker must not come to before it is killed.
+#: The jobs wait for longer than it takes to kill the worker.
 LATER = 600
 PAGE = (DOCS / "producers" / "celery.md").read_text(encoding="utf-8")
 #: The columns of the page's table, and whose calls end so.
@@ -115,7 +115,7 @@ def house(
         url = None
         if database == "postgres":
             url = stack.enter_context(request.getfixturevalue("postgres").ledger())
-        # Those who name the database kill workers, whose leases are to end soon.
+        # The tests that name a database kill workers, whose leases have to end soon.
         settings = {"LEASE_SECONDS": "3"} if database else {}
         made = CanvasHouse(deploy, simulators, tmp_path, settings=settings, ledger_url=url)
         stack.callback(made.deployment.close)

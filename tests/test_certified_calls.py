@@ -161,7 +161,7 @@ def test_what_nobody_can_know_waits_for_a_decision_and_is_never_tried_again(
     """Timeouts, resets, redirects, 429, every 5xx and unreadable answers: one request each, then
     *needs decision*, after ten sweeps, a restart of the worker and a flush as well.
     """
-    # Only the two that hang last so long; an answer that is late would be counted as none.
+    # Two of the requests hang for this long. An answer that takes longer does not count.
     calling = call_house(deploy, simulators, timeout_seconds=8)
     worker = calling.house.worker()
     with calling.house.producer() as app:
@@ -247,7 +247,7 @@ def test_a_platform_that_can_not_be_reached_is_tried_again_until_not_after(
         assert "tried again" in str(calling.in_state("r1", "waiting").reason)
         if ready_first:
             back = Simulators(port=port, data=tmp_path / "other")
-            # Before it answers anybody: a call that came first would be refused.
+            # The account exists before the platform answers: an earlier call would be refused.
             account = back.gsmblockchain.account(
                 username=calling.platform.username, password=calling.platform.password
             )

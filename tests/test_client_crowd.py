@@ -83,7 +83,7 @@ def test_those_who_wait_may_go(valkey: Valkey) -> None:
                 await asyncio.gather(crowd, return_exceptions=True)
                 valkey.thaw()
             before = await asyncio.to_thread(queued, valkey)
-            # As many at once as there are connections: on a busy machine others come too late.
+            # Not more at once than there are connections: on a busy machine the rest time out.
             for number in range(0, 40, PLACES):
                 given = [
                     {"account": "india", "recording_id": str(one)}

@@ -276,7 +276,7 @@ def test_a_request_that_hangs_ends_in_its_time(edge: Edge, name: str) -> None:
     """Its account's ``timeout_seconds`` limit it, and it is not sent twice."""
     scene = Scene(edge, name)
     shelf = MemoryShelf()
-    if name.startswith("vo"):  # the time is the request's alone, not that of its token
+    if name.startswith("vo"):  # the limit is for the request alone, without its token's
         with edge.client(scene.door, shelf) as first:
             first.probe()
     before = scene.seen()

@@ -36,7 +36,7 @@ def test_an_export_is_followed_to_its_manifest(house: Deployment, account: Accou
     archived and where the manifest lies; asked again, the same day is not exported again.
     """
     account.seed(YESTERDAY, ZONE, 6, size_bytes=200_000)
-    # The command looks at the jobs now and then: what it is to show has to last.
+    # The command looks at the jobs every now and then, so each state has to last for a while.
     account.configure(bytes_per_second=120_000, ready_after_polls=5)
     done = house.run("export", *SPAN, "--wait")
     assert (done.returncode, done.stderr) == (0, "")

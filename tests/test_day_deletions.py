@@ -174,7 +174,7 @@ def test_a_provider_in_trouble_is_asked_for_few_recordings(
     with archived(deploy, simulators, monkeypatch, count=12) as (day, plan):
         day.account.fault("delete", "answer", status=500, times=None)
         plan(day.days[-1])
-        # Its next try is far enough away to look at it before.
+        # The test looks at it before its next try.
         day.house.settings |= {"POLL_FIRST_SECONDS": "10", "POLL_MAX_SECONDS": "10"}
         day.house.worker()
         waiting = eventually(

@@ -17,7 +17,7 @@ from .ledgers import at_once, in_processes, pass_time
 
 OpenLedger = Callable[..., Ledger]
 
-#: Between two turns, in seconds, and how much of it a machine that stands still may take.
+#: The seconds between two turns, and how many of them a slow machine may take.
 INTERVAL, PAUSE = 600, 60
 
 

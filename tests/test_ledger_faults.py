@@ -344,7 +344,8 @@ def test_a_process_that_slept_in_a_transaction(ledger: Ledger) -> None:
     )
     sleeper.start()
     assert changed_it.wait(30)
-    # The session ends five seconds after its last statement; nobody waits for a lock for longer.
+    # PostgreSQL ends the session five seconds after its last statement, and no statement waits
+    # longer than that for a lock.
     time.sleep(2)
     assert ledger.operator_actions.cancel(job.job_id, by="ana").state == states.CANCELLED
     sleeper.join(30)

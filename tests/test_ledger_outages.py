@@ -26,7 +26,7 @@ from .waiting import eventually
 OpenLedger = Callable[..., Ledger]
 
 LEASE = 30
-#: How long an outage has lasted when a statement has noticed it, in seconds.
+#: For how many seconds an outage has lasted when a statement notices it.
 LASTED = 0.4
 #: A lease so short that what happened two seconds ago is past, with a margin of a sixth.
 SHORT, LONG_AGO = 0.6, 1.5

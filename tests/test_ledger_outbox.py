@@ -84,7 +84,8 @@ def test_an_undischarged_obligation_comes_back_for_ever(ledger: Ledger) -> None:
     ledger.outbox.owe(job.job_id, "india", "alert", {"message": "m"})
     assert [one.attempts for one in ledger.outbox.due(limit=9)] == [1]
     for wait in (5, 10, 20, 40, 80, 160, 320, 600, 600, 600):
-        # More than the wait before, and far enough from this one for a machine that stands still.
+        # Longer than the previous wait, and so much shorter than this one that a slow machine does
+        # not matter.
         pass_time(ledger, 0.6 * wait, obligations.c.due_at)
         assert ledger.outbox.due(limit=9) == []
         pass_time(ledger, 0.4 * wait + 0.1, obligations.c.due_at)

@@ -147,7 +147,7 @@ def test_unknown_is_asked_again_while_the_call_is_live(
     with office.house.producer() as app:
         assert office.ask(app, call_id).get(timeout=60)["collected"] is True
     assert len(office.pbx.recordings()) == 2
-    # Of two that lie in the receiver's inbox at once, nobody knows which came first.
+    # The first notification counts, and both would arrive at the same moment.
     office.pbx.fault("RecordCompleted", "delayed", skip=1, seconds=4.0)
     office.pbx.end(call_id)
     job = office.collected()

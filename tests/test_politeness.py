@@ -76,6 +76,6 @@ def test_a_rate_is_shared_by_all_workers(deploy: Deploy, simulators: Simulators)
         at for operation in ("list", "export", "retrieve") for at in instants(simulators, operation)
     )
     assert len(came) >= 4 * 6
-    # Twenty spaced requests take almost seven seconds, whoever sends them; on a busy machine the
-    # first comes late.
+    # Twenty spaced requests take almost seven seconds, whichever worker sends them. On a busy
+    # machine the first one may arrive late.
     assert came[20] - came[0] >= 5

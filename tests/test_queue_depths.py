@@ -22,7 +22,7 @@ from .waiting import LOADED_SECONDS, in_time
 
 @pytest.fixture
 def redis(valkey: Valkey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Valkey]:
-    """The Redis of this process' settings, which is waited for as a busy machine needs it."""
+    """The Redis of this process' settings, with a timeout that a busy machine keeps."""
     monkeypatch.setattr(queue_depths, "_SECONDS", LOADED_SECONDS)
     (tmp_path / "accounts.toml").write_text("")
     monkeypatch.setenv("EARWITNESS_ACCOUNTS_FILE", str(tmp_path / "accounts.toml"))

@@ -94,7 +94,7 @@ def test_a_worker_that_starts_without_redis(
     assert (shown.value("archive_free_bytes") or 0) > 0
     watched.until("worker_slots_in_use", 0)
     watched.house.ledger.alerts.open(Alert("day:india:2026-11-10", "day", "india", "missing"))
-    # Beside it may come that of Redis itself, after a minute without it.
+    # After a minute without Redis, the alert about Redis itself may be there as well.
     eventually(
         lambda: "day:india:2026-11-10" in [one["cause"] for one in receiver.taken()],
         what="nobody was told",
